@@ -1,0 +1,65 @@
+// swift-tools-version: 6.2
+import PackageDescription
+
+/// Every Swift target: Swift 6 mode, `unsafe` must be written out, imports stay private.
+let house: [SwiftSetting] = [
+    .strictMemorySafety(),
+    .enableUpcomingFeature("ExistentialAny"),
+    .enableUpcomingFeature("InternalImportsByDefault"),
+    .enableUpcomingFeature("MemberImportVisibility"),
+    .enableExperimentalFeature("Lifetimes"),  // buffers and messages lend Spans of themselves
+    .treatAllWarnings(as: .error),
+]
+
+let package = Package(
+    name: "propagating-proxy",
+    products: [.executable(name: "propagating-proxy", targets: ["propagating-proxy"])],
+    targets: [
+        // C libraries of the host. Each one is imported by exactly one Swift target.
+        .systemLibrary(name: "CLibevent", pkgConfig: "libevent", providers: [.apt(["libevent-dev"])]),
+        .systemLibrary(name: "CYAML", pkgConfig: "yaml-0.1", providers: [.apt(["libyaml-dev"])]),
+        // Socket calls and clock reads Swift cannot spell, as static inline C.
+        .target(name: "CSystem"),
+
+        // Pure protocol code: bytes in, values out. No C, no I/O, no clock.
+        .target(name: "HTTP1", swiftSettings: house),
+        .target(name: "Propagation", swiftSettings: house),
+
+        // The fence around libevent and the kernel.
+        .target(name: "EventLoop", dependencies: ["CLibevent", "CSystem"], swiftSettings: house),
+
+        // Span records, encodings, queues and delivery.
+        .target(name: "SpanEmitter", dependencies: ["EventLoop", "HTTP1", "Propagation"], swiftSettings: house),
+
+        // The product as a library, and its command line.
+        .target(
+            name: "PropagatingProxy",
+            dependencies: ["CYAML", "EventLoop", "HTTP1", "Propagation", "SpanEmitter"],
+            swiftSettings: house
+        ),
+        .executableTarget(
+            name: "propagating-proxy",
+            dependencies: ["PropagatingProxy"],
+            swiftSettings: house
+        ),
+
+        // Test doubles and probes, shared by the test targets.
+        .target(name: "CMallocCount", path: "Tests/CMallocCount"),
+        .target(
+            name: "TestSupport", dependencies: ["EventLoop", "HTTP1"], path: "Tests/TestSupport", swiftSettings: house),
+        .testTarget(name: "EventLoopTests", dependencies: ["EventLoop", "TestSupport"]),
+        .testTarget(
+            name: "HTTP1Tests", dependencies: ["HTTP1", "CMallocCount", "TestSupport"], exclude: ["Vectors"]),
+        .testTarget(
+            name: "PropagationTests", dependencies: ["Propagation", "CMallocCount", "TestSupport"],
+            exclude: ["Vectors"]),
+        .testTarget(
+            name: "SpanEmitterTests",
+            dependencies: ["SpanEmitter", "Propagation", "EventLoop", "CMallocCount", "TestSupport"]),
+        .testTarget(
+            name: "PropagatingProxyTests",
+            dependencies: ["PropagatingProxy", "EventLoop", "HTTP1", "Propagation", "SpanEmitter", "TestSupport"]),
+        .testTarget(
+            name: "IntegrationTests", dependencies: ["TestSupport", "propagating-proxy"], exclude: ["Cases"]),
+    ]
+)
