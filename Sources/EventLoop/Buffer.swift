@@ -94,7 +94,7 @@ public struct Buffer: ~Copyable {
         if freeCount == 0 { compact() }
         guard freeCount > 0, let block = unsafe backed() else { return .full }
         let outcome = unsafe read(UnsafeMutableBufferPointer(start: block + tail, count: freeCount))
-        if case .bytes(let count, _) = outcome { tail += count }
+        if case .bytes(let count) = outcome { tail += count }
         return outcome
     }
 

@@ -9,6 +9,8 @@ public final class EventLoop {
     /// Expires the deadlines of this loop's sockets, every 100 ms.
     let wheel: TimerWheel
     private var wheelEvent: UnsafeMutablePointer<event>?
+    private var resumption: LoopTimer?
+    private var resuming: [Socket] = []
 
     /// A base without locks, because one thread owns it.
     public init() throws(EventLoopError) {
@@ -26,6 +28,21 @@ public final class EventLoop {
         unsafe wheelEvent = event
         var interval = timeval(tv_sec: 0, tv_usec: TimerWheel.tickMilliseconds * 1000)
         _ = unsafe event_add(event, &interval)
+    }
+
+    /// Fires no sooner than the next pass, so the sockets that are ready now go first.
+    func resumeSoon(_ socket: Socket) {
+        if resumption == nil {
+            resumption = try? LoopTimer(on: self) { [unowned self] in resume() }
+        }
+        if resuming.isEmpty { resumption?.start(milliseconds: 0) }
+        resuming.append(socket)
+    }
+
+    private func resume() {
+        let waiting = resuming
+        resuming.removeAll(keepingCapacity: true)
+        for socket in waiting where socket.isOpen { socket.fired(.readable) }
     }
 
     /// Runs until ``stop()`` is called.
@@ -52,6 +69,7 @@ public final class EventLoop {
     }
 
     deinit {
+        resumption = nil  // leaves the base before it ends
         if let event = unsafe wheelEvent { unsafe event_free(event) }
         unsafe event_base_free(base)
     }

@@ -8,9 +8,10 @@ import Glibc
 ///
 /// A base class and not a protocol, because libevent hands back one pointer and a class reference
 /// is one pointer. The read event is edge-triggered and stays registered for life, so a request
-/// costs no `epoll_ctl`: after ``Readiness/readable`` read until the kernel has nothing, or
-/// remember that it may have more. The loop does not retain a socket; whoever opened it does,
-/// until ``close()``.
+/// costs no `epoll_ctl`: while ``mayRead`` is set the kernel may hold bytes, and no event will come
+/// before they are read. A read that leaves free space emptied the kernel's queue, so no second
+/// `recv` asks for EAGAIN; an end of stream that lay behind those bytes is known from EPOLLRDHUP.
+/// The loop does not retain a socket; whoever opened it does, until ``close()``.
 @safe
 open class Socket {
     /// The loop whose thread owns this socket.
@@ -20,6 +21,10 @@ open class Socket {
     /// Two `struct event`: reading, writing.
     private let events: UnsafeMutablePointer<event>
     private var timer: TimerWheel.Index
+    /// Whether ``receive(into:)`` may find something; cleared when it found the queue empty.
+    public final private(set) var mayRead = false
+    /// Whether the peer has ended its direction; unread bytes may still wait.
+    public final private(set) var peerHasEnded = false
 
     /// Registers a connected, connecting or accepted socket.
     public init(_ descriptor: consuming Descriptor, on loop: EventLoop) {
@@ -28,11 +33,21 @@ open class Socket {
         unsafe events = .allocate(capacity: 2)
         timer = -1
         let context = unsafe Unmanaged.passUnretained(self).toOpaque()
-        let onRead = Int16(EV_READ | EV_PERSIST | EV_ET)
+        let onRead = Int16(EV_READ | EV_CLOSED | EV_PERSIST | EV_ET)
         unsafe event_assign(events, loop.base, self.descriptor, onRead, socketReady, context)
         unsafe event_assign(events + 1, loop.base, self.descriptor, Int16(EV_WRITE | EV_ET), socketReady, context)
         unsafe event_add(events, nil)
         timer = loop.wheel.add(self)
+    }
+
+    /// Notes what an event says about the receive queue, then tells the subclass.
+    final func fired(_ readiness: Readiness) {
+        if readiness.contains(.ended) {
+            peerHasEnded = true
+            mayRead = true
+        }
+        if readiness.contains(.readable) { mayRead = true }
+        ioReady(readiness)
     }
 
     /// Called on the loop's thread. The socket stays alive until this returns, even when it closes itself.
@@ -60,11 +75,26 @@ open class Socket {
     public final func receive(into buffer: inout Buffer) -> ReadOutcome {
         unsafe buffer.fill { bytes in
             let count = unsafe recv(descriptor, bytes.baseAddress, bytes.count, 0)
-            if count > 0 { return .bytes(count, filled: count == bytes.count) }
+            if count > 0 {
+                mayRead = count == bytes.count || peerHasEnded
+                return .bytes(count)
+            }
+            if count < 0, errno == EINTR { return .wouldBlock }
+            mayRead = false
             if count == 0 { return .endOfStream }
-            return errno == EAGAIN || errno == EINTR ? .wouldBlock : .failed(errno: errno)
+            return errno == EAGAIN ? .wouldBlock : .failed(errno: errno)
         }
     }
+
+    /// Sends what the buffer holds, once; what the kernel took is consumed.
+    public final func flush(_ buffer: inout Buffer) -> WriteOutcome {
+        let outcome = send(buffer.readable)
+        if case .sent(let count) = outcome { buffer.consume(count) }
+        return outcome
+    }
+
+    /// Calls ``ioReady(_:)`` with ``Readiness/readable`` in a later turn of the loop, after others had theirs.
+    public final func resumeSoon() { loop.resumeSoon(self) }
 
     /// One `send`. Never raises SIGPIPE.
     public final func send(_ bytes: Span<UInt8>) -> WriteOutcome {
@@ -134,8 +164,7 @@ open class Socket {
 
 /// What one attempt to read gave.
 public enum ReadOutcome: BitwiseCopyable, Equatable, Sendable {
-    /// - Parameter filled: the free space is used up, so the kernel may hold more.
-    case bytes(Int, filled: Bool)
+    case bytes(Int)
     case wouldBlock
     case endOfStream
     /// The buffer has no free space, or no memory could be had for it.

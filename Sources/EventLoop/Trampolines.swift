@@ -11,7 +11,7 @@ import CLibevent
 func socketReady(_: CInt, _ what: Int16, _ context: UnsafeMutableRawPointer?) {
     guard let context = unsafe context else { return }
     let socket = unsafe Unmanaged<Socket>.fromOpaque(context).takeUnretainedValue()
-    socket.ioReady(Readiness(rawValue: what))
+    socket.fired(Readiness(rawValue: what))
 }
 
 /// `event_callback_fn`. `context` is the loop's ``TimerWheel``.
