@@ -11,6 +11,8 @@ public final class EventLoop {
     private var wheelEvent: UnsafeMutablePointer<event>?
     private var resumption: LoopTimer?
     private var resuming: [Socket] = []
+    /// What evdns may call with: it can do so after the end of a ``Resolver``.
+    var nameQuestions: [ObjectIdentifier: NameQuestion] = [:]
 
     /// A base without locks, because one thread owns it.
     public init() throws(EventLoopError) {

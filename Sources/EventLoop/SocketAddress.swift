@@ -18,6 +18,7 @@ public struct SocketAddress: BitwiseCopyable, Sendable {
     ///
     /// - Parameter host: such as `127.0.0.1` or `::1`, without brackets.
     public init?(literal host: String, port: UInt16) {
+        guard !host.utf8.contains(0) else { return nil }  // C would read a shorter text
         var four = sockaddr_in()
         if unsafe inet_pton(AF_INET, host, &four.sin_addr) == 1 {
             four.sin_family = sa_family_t(AF_INET)
