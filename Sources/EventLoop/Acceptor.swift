@@ -42,7 +42,10 @@ public final class Acceptor {
         pause = nil
     }
 
-    private func resume() { readable?.enable() }
+    private func resume() {
+        if spare < 0 { spare = Self.openSpare() }
+        readable?.enable()
+    }
 
     private func acceptWaiting() {
         for _ in 0..<Self.turnLimit {
@@ -50,6 +53,7 @@ public final class Acceptor {
             let number = unsafe address.fill { unsafe sys_accept(listener.descriptor.rawValue, $0, &$1) }
             if number >= 0 {
                 accepted(Descriptor(owning: number), address)
+                if readable == nil { return }  // stopped by what it was told
                 continue
             }
             switch errno {
@@ -77,6 +81,7 @@ public final class Acceptor {
     private static func openSpare() -> CInt { unsafe open("/dev/null", O_RDONLY | O_CLOEXEC) }
 
     deinit {
+        stop()  // leaves the loop before the listening socket may close
         if spare >= 0 { _ = close(spare) }
     }
 }

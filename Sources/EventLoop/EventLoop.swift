@@ -15,19 +15,28 @@ public final class EventLoop {
     var nameQuestions: [ObjectIdentifier: NameQuestion] = [:]
 
     /// A base without locks, because one thread owns it.
-    public init() throws(EventLoopError) {
+    public convenience init() throws(EventLoopError) {
+        try self.init(wheel: TimerWheel())
+    }
+
+    /// - Parameter wheel: tests give it a clock of their own.
+    init(wheel: TimerWheel) throws(EventLoopError) {
         guard let config = unsafe event_config_new() else { throw .outOfMemory }
         defer { unsafe event_config_free(config) }
         _ = unsafe event_config_set_flag(config, Int32(EVENT_BASE_FLAG_NOLOCK.rawValue))
         guard let base = unsafe event_base_new_with_config(config) else { throw .outOfMemory }
         unsafe self.base = base
-        wheel = TimerWheel()
+        // The wheel turns before the sockets of the same pass are served: after a stall they must
+        // not set deadlines from an old time.
+        _ = unsafe event_base_priority_init(base, 2)
+        self.wheel = wheel
         let context = unsafe Unmanaged.passUnretained(wheel).toOpaque()
         guard let event = unsafe event_new(base, -1, Int16(EV_PERSIST), wheelTurned, context) else {
             unsafe event_base_free(base)
             throw .outOfMemory
         }
         unsafe wheelEvent = event
+        _ = unsafe event_priority_set(event, 0)
         var interval = timeval(tv_sec: 0, tv_usec: TimerWheel.tickMilliseconds * 1000)
         _ = unsafe event_add(event, &interval)
     }
@@ -35,7 +44,7 @@ public final class EventLoop {
     /// Fires no sooner than the next pass, so the sockets that are ready now go first.
     func resumeSoon(_ socket: Socket) {
         if resumption == nil {
-            resumption = try? LoopTimer(on: self) { [unowned self] in resume() }
+            resumption = try? LoopTimer(ownedBy: self) { [unowned self] in resume() }
         }
         if resuming.isEmpty { resumption?.start(milliseconds: 0) }
         resuming.append(socket)

@@ -6,12 +6,18 @@ import CLibevent
 @safe
 final class EventSource {
     private var registration: UnsafeMutablePointer<event>?
+    /// Freeing the registration needs the base.
+    private let loop: EventLoop?
     private let action: () -> Void
 
     /// - Parameters:
     ///   - descriptor: a file descriptor, a signal number, or -1 for a timer.
     ///   - what: libevent's `EV_` bits.
-    init(_ descriptor: CInt, _ what: CInt, on loop: EventLoop, action: @escaping () -> Void) throws(EventLoopError) {
+    ///   - retainsLoop: false for what the loop itself owns.
+    init(
+        _ descriptor: CInt, _ what: CInt, on loop: EventLoop, retainsLoop: Bool = true, action: @escaping () -> Void
+    ) throws(EventLoopError) {
+        self.loop = retainsLoop ? loop : nil
         self.action = action
         let context = unsafe Unmanaged.passUnretained(self).toOpaque()
         guard let event = unsafe event_new(loop.base, descriptor, Int16(what), sourceReady, context) else {

@@ -33,14 +33,18 @@ public enum Listening {
         return sockets
     }
 
-    /// A socket file nobody answers behind is left over from a process that died.
+    /// A socket file nobody answers behind is left over from a process that died. Other files
+    /// refuse a connect just the same; they are not ours to remove.
     private static func removeStale(_ address: SocketAddress) {
+        let path = String(address.description.dropFirst("unix:".count))
+        var status = stat()
+        guard unsafe lstat(path, &status) == 0, status.st_mode & S_IFMT == S_IFSOCK else { return }
         let probe = sys_stream_socket(AF_UNIX)
         guard probe >= 0 else { return }
         defer { _ = close(probe) }
-        let status = unsafe address.withPointer { unsafe connect(probe, $0, $1) }
-        guard status != 0, errno == ECONNREFUSED else { return }
-        _ = unsafe unlink(String(address.description.dropFirst("unix:".count)))
+        let connected = unsafe address.withPointer { unsafe connect(probe, $0, $1) }
+        guard connected != 0, errno == ECONNREFUSED else { return }
+        _ = unsafe unlink(path)
     }
 
     private static func bound(_ address: SocketAddress, sharesPort: Bool) throws(EventLoopError) -> Descriptor {

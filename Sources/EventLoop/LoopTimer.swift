@@ -10,6 +10,11 @@ public final class LoopTimer {
         source = try EventSource(-1, repeats ? EV_PERSIST : 0, on: loop, action: action)
     }
 
+    /// A timer that belongs to the loop itself, and so must not keep it alive.
+    init(ownedBy loop: EventLoop, action: @escaping () -> Void) throws(EventLoopError) {
+        source = try EventSource(-1, 0, on: loop, retainsLoop: false, action: action)
+    }
+
     /// Starts or restarts it.
     public func start(milliseconds: Int) { source.enable(afterMilliseconds: milliseconds) }
 

@@ -53,7 +53,7 @@ public struct SocketAddress: BitwiseCopyable, Sendable {
     /// A unix socket; `nil` if the path has more than 107 bytes or none.
     public init?(unixPath path: String) {
         let text = Array(path.utf8)
-        guard !text.isEmpty, text.count < 108 else { return nil }
+        guard !text.isEmpty, text.count < 108, !text.contains(0) else { return nil }
         var address = sockaddr_un()
         address.sun_family = sa_family_t(AF_UNIX)
         store(address)

@@ -5,7 +5,7 @@ import CSystem
 ///
 /// Moving a deadline further away, as every request does, only stores a number: the entry stays
 /// in the slot it was filed in and is filed anew when that slot comes up. A deadline fires in
-/// the first tick at or after it, so up to 100 ms late and never early.
+/// the first tick at or after it, so up to 200 ms late and never early.
 @safe
 final class TimerWheel {
     static let tickMilliseconds = 100
@@ -29,8 +29,15 @@ final class TimerWheel {
     private var entries: [Entry] = []
     private var freeIndices: [Index] = []
     private var slots = [Index](repeating: -1, count: slotCount)
-    private let startNanoseconds = sys_monotonic_nanoseconds()
+    private let nanoseconds: () -> UInt64
+    private let startNanoseconds: UInt64
     private(set) var now: UInt32 = 1
+
+    /// - Parameter nanoseconds: a clock that never goes back.
+    init(nanoseconds: @escaping () -> UInt64 = sys_monotonic_nanoseconds) {
+        self.nanoseconds = nanoseconds
+        startNanoseconds = nanoseconds()
+    }
 
     func add(_ socket: Socket) -> Index {
         let entry = unsafe Entry(
@@ -55,8 +62,9 @@ final class TimerWheel {
             entries[Int(index)].deadline = 0  // the slot drops it when it comes up
             return
         }
-        // One tick more, because the present tick has partly gone.
-        let ticks = (milliseconds + Self.tickMilliseconds - 1) / Self.tickMilliseconds + 1
+        // Two ticks more: `now` was true when the wheel last turned, somewhere in that tick, and
+        // the next turn may come late, as far as into the tick after.
+        let ticks = (milliseconds + Self.tickMilliseconds - 1) / Self.tickMilliseconds + 2
         let deadline = now &+ UInt32(clamping: ticks)
         let filed = entries[Int(index)]
         entries[Int(index)].deadline = deadline
@@ -67,7 +75,7 @@ final class TimerWheel {
 
     /// Brings the wheel up to the present and expires what is due.
     func turn() {
-        let elapsed = (sys_monotonic_nanoseconds() - startNanoseconds) / 1_000_000
+        let elapsed = (nanoseconds() - startNanoseconds) / 1_000_000
         let target = UInt32(truncatingIfNeeded: elapsed / UInt64(Self.tickMilliseconds)) + 1
         while now < target {
             now += 1
