@@ -115,8 +115,7 @@ public final class NameQuery {
 
     private static func text(_ code: CInt) -> String {
         switch code {
-        case DNS_ERR_TIMEOUT: return "name server timed out"
-        case DNS_ERR_SERVERFAILED: return "name server failed"
+        case DNS_ERR_TIMEOUT: return "name server timed out or failed"  // evdns does not tell which
         case DNS_ERR_REFUSED: return "name server refused"
         case DNS_ERR_TRUNCATED: return "answer is malformed or too large for UDP"
         default:

@@ -65,7 +65,7 @@ open class Socket {
         _ = unsafe event_add(events + 1, nil)
     }
 
-    /// Calls ``deadlinePassed()`` after so many milliseconds, up to 200 ms late; `nil` clears it.
+    /// Calls ``deadlinePassed()`` after so many milliseconds, up to 300 ms late; `nil` clears it.
     public final func setDeadline(milliseconds: Int?) {
         guard isOpen else { return }
         loop.wheel.setDeadline(timer, milliseconds: milliseconds)

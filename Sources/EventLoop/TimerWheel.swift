@@ -5,7 +5,7 @@ import CSystem
 ///
 /// Moving a deadline further away, as every request does, only stores a number: the entry stays
 /// in the slot it was filed in and is filed anew when that slot comes up. A deadline fires in
-/// the first tick at or after it, so up to 200 ms late and never early.
+/// the first tick at or after it, so up to 300 ms late and never early.
 @safe
 final class TimerWheel {
     static let tickMilliseconds = 100

@@ -23,7 +23,8 @@ struct SocketTests {
         say("one", to: far)
         drive(loop) { !socket.seen.isEmpty }
         for _ in 0..<10 { loop.runOnce() }
-        #expect(socket.seen == [.readable])
+        #expect(socket.seen.count == 1)
+        #expect(socket.seen.first?.contains(.readable) == true)
         #expect(socket.mayRead)
         say("two", to: far)
         drive(loop) { socket.seen.count == 2 }

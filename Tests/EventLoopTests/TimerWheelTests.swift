@@ -33,7 +33,7 @@ struct TimerWheelTests {
     }
 
     @Test(
-        "A deadline passes at or after its time and at most 200 ms late",
+        "A deadline passes at or after its time and at most 300 ms late",
         arguments: [1, 99, 100, 101, 1000, 15_000, 51_000, 51_200, 60_000, 200_000], [0, 1, 50, 99])
     func onTime(milliseconds: Int, phase: Int) throws {
         clock.advance(milliseconds: phase)
@@ -43,7 +43,7 @@ struct TimerWheelTests {
         socket.setDeadline(milliseconds: milliseconds)
         let passed = try #require(fired(socket, within: milliseconds + 1000, step: 1))
         #expect(passed >= milliseconds)
-        #expect(passed <= milliseconds + 200)
+        #expect(passed <= milliseconds + 300)
         _ = fired(socket, within: 1000, step: 100)
         #expect(socket.deadlines == 1)
     }
@@ -112,7 +112,7 @@ struct TimerWheelTests {
             socket.setDeadline(milliseconds: 300)
             socket.onDeadline = { mine in
                 mine.close()
-                sockets[(index + 1) % 6].close()
+                sockets[(index + 3) % 6].close()
                 let next = self.socket()
                 next.setDeadline(milliseconds: 300)
                 born.append(next)
@@ -152,7 +152,7 @@ struct TimerWheelTests {
             case 2, 3:
                 let milliseconds = Int.random(in: 0..<120_000, using: &random) / (1 + index)
                 sockets[index].setDeadline(milliseconds: milliseconds)
-                due[index] = (passed + milliseconds, passed + milliseconds + 200)
+                due[index] = (passed + milliseconds, passed + milliseconds + 300)
             default:
                 let step = Int.random(in: 0...60, using: &random)
                 clock.advance(milliseconds: step)
