@@ -10,7 +10,7 @@ RUN scripts/build-static
 
 FROM debian:bookworm-slim
 RUN apt-get -q update \
-    && apt-get -q install -y --no-install-recommends libevent-2.1-7 libyaml-0-2 \
+    && apt-get -q install -y --no-install-recommends libevent-2.1-7 libgcc-s1 libstdc++6 libyaml-0-2 \
     && rm -rf /var/lib/apt/lists/*
 COPY --from=build /source/.build/static/propagating-proxy /usr/local/bin/propagating-proxy
 USER 65532:65532
