@@ -81,6 +81,7 @@ struct Cursor: BitwiseCopyable {
     }
 
     private func nameError(_ name: Range<Int>, _ delimiter: UInt8) -> SyntaxError {
+        guard delimiter != lineFeed else { return .invalidLineEnd }
         guard isBlank(delimiter) else { return .invalidFieldName }
         return name.isEmpty ? .foldedField : .blankBeforeColon
     }

@@ -6,7 +6,7 @@
 public struct FieldTable: ~Copyable {
     public static let capacity = 100
 
-    public struct Field: BitwiseCopyable, Sendable {
+    public struct Field: BitwiseCopyable, Equatable, Sendable {
         public var name: ByteRange
         /// Without surrounding blanks.
         public var value: ByteRange
