@@ -100,15 +100,31 @@ struct RequestMeaningTests {
         #expect(head.framing == .length(1))
     }
 
-    @Test("Every known name is known in any case")
-    func kinds() {
-        #expect(kind("CONTENT-length") == .contentLength)
-        #expect(kind("Transfer-Encoding") == .transferEncoding)
-        #expect(kind("Transfer_Encoding") == .other)
-        #expect(kind("X-B3-ParentSpanId") == .b3ParentSpanID)
-        #expect(kind("x-forwarded-PROTO") == .forwardedProto)
-        #expect(kind("hos") == .other)
-        #expect(kind("") == .other)
+    static let knownNames: [(String, FieldKind)] = [
+        ("Host", .host), ("Content-Length", .contentLength), ("Transfer-Encoding", .transferEncoding),
+        ("Expect", .expect), ("Connection", .connection), ("Keep-Alive", .keepAlive),
+        ("Proxy-Connection", .proxyConnection), ("TE", .te), ("Trailer", .trailer), ("Upgrade", .upgrade),
+        ("HTTP2-Settings", .http2Settings), ("Via", .via), ("User-Agent", .userAgent),
+        ("Authorization", .authorization), ("Proxy-Authorization", .proxyAuthorization), ("Cookie", .cookie),
+        ("Set-Cookie", .setCookie), ("Forwarded", .forwarded), ("X-Forwarded-For", .forwardedFor),
+        ("X-Forwarded-Proto", .forwardedProto), ("X-Forwarded-Host", .forwardedHost), ("X-Request-Id", .requestID),
+        ("X-B3-TraceId", .b3TraceID), ("X-B3-SpanId", .b3SpanID), ("X-B3-ParentSpanId", .b3ParentSpanID),
+        ("X-B3-Sampled", .b3Sampled), ("X-B3-Flags", .b3Flags), ("b3", .b3), ("traceparent", .traceparent),
+        ("tracestate", .tracestate),
+    ]
+
+    @Test("A known name is known in any case, and nothing like it is", arguments: knownNames)
+    func kinds(_ name: String, _ expected: FieldKind) {
+        #expect(kind(name) == expected)
+        #expect(kind(name.uppercased()) == expected)
+        #expect(kind(name.lowercased()) == expected)
+        #expect(kind(name + "a") == .other)
+        #expect(kind(String(name.dropLast())) == .other)
+        for place in bytes(name).indices {
+            var other = bytes(name)
+            other[place] = UInt8(ascii: "_")
+            #expect(kind(text(other)) == .other)
+        }
     }
 
     @Test("A length with leading zeros is read, and its line is not repeated")
