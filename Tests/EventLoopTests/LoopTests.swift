@@ -18,7 +18,7 @@ struct LoopTests {
             loop.stop()
         }
         let bell = wakeUp.bell
-        let thread = try Thread(name: "ringer") {
+        let thread = try SystemThread(name: "ringer") {
             usleep(20_000)
             bell.ring()
         }
@@ -36,7 +36,7 @@ struct LoopTests {
         try withExtendedLifetime(rung) {
             let counter = RingCounter()
             let threads = try (0..<4).map { _ in
-                try Thread(name: "ringer") {
+                try SystemThread(name: "ringer") {
                     for _ in 0..<500 {
                         counter.value.add(1, ordering: .acquiringAndReleasing)
                         bell.ring()
@@ -126,7 +126,7 @@ struct LoopTests {
     @Test("A thread runs its closure and can be waited for")
     func threads() throws {
         let counter = RingCounter()
-        let thread = try Thread(name: "a name longer than fifteen bytes") {
+        let thread = try SystemThread(name: "a name longer than fifteen bytes") {
             counter.value.add(1, ordering: .relaxed)
         }
         thread.join()
