@@ -1,0 +1,40 @@
+// SPDX-License-Identifier: Apache-2.0
+
+/// The field lines of one message, as ranges into the receive buffer, in order of arrival.
+///
+/// Inline storage of about 3 KiB: a table lives inside its worker and is reused for every message.
+public struct FieldTable: ~Copyable {
+    public static let capacity = 100
+
+    public struct Field: BitwiseCopyable, Sendable {
+        public var name: ByteRange
+        /// Without surrounding blanks.
+        public var value: ByteRange
+        /// From the name to the end of the CRLF.
+        public var line: ByteRange
+        public var kind: FieldKind
+        /// `false` for hop-by-hop fields, those nominated by Connection, and those marked removed.
+        public var isForwarded: Bool
+    }
+
+    private var storage = InlineArray<100, Field>(
+        repeating: Field(name: .empty, value: .empty, line: .empty, kind: .other, isForwarded: false)
+    )
+    public private(set) var count = 0
+
+    public init() {}
+
+    /// `index` is one of `0..<count`.
+    public subscript(index: Int) -> Field { storage[index] }
+
+    /// `index` is one of `0..<count`.
+    public mutating func markRemoved(_ index: Int) { storage[index].isForwarded = false }
+
+    mutating func append(_ field: Field, limit: Int) throws(SyntaxError) {
+        guard count < min(limit, Self.capacity) else { throw .tooManyFields }
+        storage[count] = field
+        count += 1
+    }
+
+    mutating func removeAll() { count = 0 }
+}

@@ -1,0 +1,53 @@
+// SPDX-License-Identifier: Apache-2.0
+
+/// A request target, taken apart (RFC 9112 §3.2).
+struct RequestTarget: BitwiseCopyable {
+    /// Path and query; without the path's bytes if an absolute-form has none.
+    var path: ByteRange
+    /// Bytes of `path` before the `?`.
+    var pathCount: UInt32
+    /// Empty unless the target is in absolute-form.
+    var authority: ByteRange
+
+    /// `target` holds only bytes of ``ByteClass/target``.
+    init(_ target: Range<Int>, method: Method, in bytes: Span<UInt8>) throws(SyntaxError) {
+        var pathStart = target.lowerBound
+        var authority = ByteRange.empty
+        if bytes[pathStart] == UInt8(ascii: "*"), target.count == 1 {
+            guard method == .options else { throw .invalidTarget }
+        } else if bytes[pathStart] != UInt8(ascii: "/") {
+            let absolute = try absoluteForm(target, in: bytes)
+            authority = ByteRange(absolute)
+            pathStart = absolute.upperBound
+        }
+        path = ByteRange(pathStart..<target.upperBound)
+        pathCount = UInt32(truncatingIfNeeded: try pathLength(pathStart..<target.upperBound, in: bytes))
+        self.authority = authority
+    }
+}
+
+/// The authority of `http://host[:port]/…`. Other schemes are refused: this proxy would have to lie
+/// about them to the upstream.
+private func absoluteForm(_ target: Range<Int>, in bytes: Span<UInt8>) throws(SyntaxError) -> Range<Int> {
+    let start = target.lowerBound + 7
+    guard start < target.upperBound, lowercasedEquals(bytes.extracting(target.lowerBound..<start), "http://") else {
+        throw .invalidTarget
+    }
+    var end = start
+    while end < target.upperBound, bytes[end] != UInt8(ascii: "/"), bytes[end] != UInt8(ascii: "?") { end += 1 }
+    guard isHost(bytes.extracting(start..<end)) else { throw .invalidTarget }
+    return start..<end
+}
+
+/// The bytes before `?`. Throws if a `%` is not followed by two hex digits (RFC 3986 §2.1).
+private func pathLength(_ path: Range<Int>, in bytes: Span<UInt8>) throws(SyntaxError) -> Int {
+    var length: Int?
+    for index in path {
+        let byte = bytes[index]
+        if byte == UInt8(ascii: "?"), length == nil { length = index - path.lowerBound }
+        if byte == UInt8(ascii: "%"), index + 2 >= path.upperBound || !isEscape(at: index, in: bytes) {
+            throw .invalidTarget
+        }
+    }
+    return length ?? path.count
+}
