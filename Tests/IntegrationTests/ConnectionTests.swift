@@ -208,7 +208,7 @@ struct ConnectionTests {
         #expect(over.wait { $0 })
     }
 
-    @Test("A thousand connections at once are served, and their descriptors come back")
+    @Test("Four hundred connections at once are served, and their descriptors come back")
     func manyConnections() throws {
         let stage = try Stage()
         let before = stage.proxy.program.openDescriptors
