@@ -194,6 +194,7 @@ struct BodyTests {
         let stage = try Stage()
         let peer = try stage.proxy.connect()
         try peer.send("POST /cut HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nshort\r\n")
+        try stage.upstream.waitForHeads()
         peer.close()
         // The upstream's connection ends with us; what came is incomplete.
         #expect(stage.upstream.waitUntilIdle())

@@ -187,7 +187,7 @@ struct ConnectionTests {
         let peer = try stage.proxy.connect()
         try peer.send(request())
         peer.closeWriting()
-        _ = stage.upstream.requests
+        try stage.upstream.waitForHeads()
         go.change { $0 = true }
         #expect(try peer.receiveResponse().body.text == "late")
     }
