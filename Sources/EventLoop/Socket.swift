@@ -86,6 +86,9 @@ open class Socket {
         }
     }
 
+    /// Sets ``mayRead`` before an event says so: a failed send may have left a response to read.
+    public final func assumeReadable() { mayRead = isOpen }
+
     /// Sends what the buffer holds, once; what the kernel took is consumed.
     public final func flush(_ buffer: inout Buffer) -> WriteOutcome {
         let outcome = send(buffer.readable)

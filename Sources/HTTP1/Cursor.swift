@@ -30,8 +30,29 @@ struct Cursor: BitwiseCopyable {
     /// Everything up to the first control byte other than a tab (RFC 9110 §5.5).
     mutating func takeValue(in bytes: Span<UInt8>) -> Range<Int> {
         let start = position
-        while position < end, isFieldValueByte(bytes[position]) { position += 1 }
-        return start..<position
+        while true {
+            while end - position >= 8 {
+                let count = Word(bytes, at: position).countBeforeControl
+                position += count
+                if count < 8 { break }
+            }
+            guard position < end, isFieldValueByte(bytes[position]) else { return start..<position }
+            position += 1
+        }
+    }
+
+    /// `tchar`s (RFC 9110 §5.6.2); most names are letters and hyphens.
+    mutating func takeToken(in bytes: Span<UInt8>) -> Range<Int> {
+        let start = position
+        while true {
+            while end - position >= 8 {
+                let count = Word(bytes, at: position).countBeforeNonLetter
+                position += count
+                if count < 8 { break }
+            }
+            guard position < end, ByteClass.token.contains(bytes[position]) else { return start..<position }
+            position += 1
+        }
     }
 
     /// CRLF and nothing else (RFC 9112 §2.2).
@@ -65,7 +86,7 @@ struct Cursor: BitwiseCopyable {
     /// `name: value` and its line end; the value without surrounding blanks (RFC 9112 §5).
     mutating func takeFieldLine(in bytes: Span<UInt8>) throws(SyntaxError) -> FieldTable.Field? {
         let start = position
-        let name = take(.token, in: bytes)
+        let name = takeToken(in: bytes)
         guard let delimiter = peek(in: bytes) else { return nil }
         guard delimiter == colon, !name.isEmpty else { throw nameError(name, delimiter) }
         position += 1
@@ -74,13 +95,14 @@ struct Cursor: BitwiseCopyable {
         guard try takeLineEnd(in: bytes, otherwise: .invalidFieldValue) != nil else { return nil }
         var valueEnd = value.upperBound
         while valueEnd > value.lowerBound, isBlank(bytes[valueEnd - 1]) { valueEnd -= 1 }
-        let kind = FieldKind(name: bytes.extracting(name))
+        let kind = FieldKind(ByteRange(name), in: bytes)
         return FieldTable.Field(
             name: ByteRange(name), value: ByteRange(value.lowerBound..<valueEnd), line: ByteRange(start..<position),
             kind: kind, isForwarded: !kind.isHopByHop)
     }
 
     private func nameError(_ name: Range<Int>, _ delimiter: UInt8) -> SyntaxError {
+        guard delimiter != lineFeed else { return .invalidLineEnd }
         guard isBlank(delimiter) else { return .invalidFieldName }
         return name.isEmpty ? .foldedField : .blankBeforeColon
     }

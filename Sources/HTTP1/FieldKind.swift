@@ -15,58 +15,71 @@ public enum FieldKind: UInt8, BitwiseCopyable, Sendable {
     case b3TraceID, b3SpanID, b3ParentSpanID, b3Sampled, b3Flags
     case b3, traceparent, tracestate
 
-    /// Names are compared in any case (RFC 9110 §5.1).
+    /// `name` holds only `tchar`s. Names are compared in any case (RFC 9110 §5.1).
     public init(name: Span<UInt8>) {
-        self = Self.named(name)
+        self.init(ByteRange(0..<name.count), in: name)
     }
 
-    private static func named(_ name: Span<UInt8>) -> FieldKind {
-        switch name.count {
+    /// `name` holds `tchar`s.
+    init(_ name: ByteRange, in bytes: Span<UInt8>) {
+        self = 2...19 ~= name.count ? Self.named(NameWords(bytes, name), count: name.count) : .other
+    }
+
+    private static func named(_ name: NameWords, count: UInt32) -> FieldKind {
+        switch count {
         case 2:
-            if lowercasedEquals(name, "te") { return .te }
-            if lowercasedEquals(name, "b3") { return .b3 }
+            if name.first == Word("te") { return .te }
+            if name.first == Word("b3") { return .b3 }
         case 3:
-            if lowercasedEquals(name, "via") { return .via }
+            if name.first == Word("via") { return .via }
         case 4:
-            if lowercasedEquals(name, "host") { return .host }
+            if name.first == Word("host") { return .host }
         case 6:
-            if lowercasedEquals(name, "cookie") { return .cookie }
-            if lowercasedEquals(name, "expect") { return .expect }
+            if name.first == Word("cookie") { return .cookie }
+            if name.first == Word("expect") { return .expect }
         case 7:
-            if lowercasedEquals(name, "trailer") { return .trailer }
-            if lowercasedEquals(name, "upgrade") { return .upgrade }
+            if name.first == Word("trailer") { return .trailer }
+            if name.first == Word("upgrade") { return .upgrade }
         case 9:
-            if lowercasedEquals(name, "forwarded") { return .forwarded }
+            if name.first == Word("forwarde") && name.second == Word("d") { return .forwarded }
         case 10:
-            if lowercasedEquals(name, "connection") { return .connection }
-            if lowercasedEquals(name, "user-agent") { return .userAgent }
-            if lowercasedEquals(name, "keep-alive") { return .keepAlive }
-            if lowercasedEquals(name, "tracestate") { return .tracestate }
-            if lowercasedEquals(name, "x-b3-flags") { return .b3Flags }
-            if lowercasedEquals(name, "set-cookie") { return .setCookie }
+            if name.first == Word("connecti") && name.second == Word("on") { return .connection }
+            if name.first == Word("user-age") && name.second == Word("nt") { return .userAgent }
+            if name.first == Word("keep-ali") && name.second == Word("ve") { return .keepAlive }
+            if name.first == Word("tracesta") && name.second == Word("te") { return .tracestate }
+            if name.first == Word("x-b3-fla") && name.second == Word("gs") { return .b3Flags }
+            if name.first == Word("set-cook") && name.second == Word("ie") { return .setCookie }
         case 11:
-            if lowercasedEquals(name, "traceparent") { return .traceparent }
-            if lowercasedEquals(name, "x-b3-spanid") { return .b3SpanID }
+            if name.first == Word("tracepar") && name.second == Word("ent") { return .traceparent }
+            if name.first == Word("x-b3-spa") && name.second == Word("nid") { return .b3SpanID }
         case 12:
-            if lowercasedEquals(name, "x-b3-traceid") { return .b3TraceID }
-            if lowercasedEquals(name, "x-b3-sampled") { return .b3Sampled }
-            if lowercasedEquals(name, "x-request-id") { return .requestID }
+            if name.first == Word("x-b3-tra") && name.second == Word("ceid") { return .b3TraceID }
+            if name.first == Word("x-b3-sam") && name.second == Word("pled") { return .b3Sampled }
+            if name.first == Word("x-reques") && name.second == Word("t-id") { return .requestID }
         case 13:
-            if lowercasedEquals(name, "authorization") { return .authorization }
+            if name.first == Word("authoriz") && name.second == Word("ation") { return .authorization }
         case 14:
-            if lowercasedEquals(name, "content-length") { return .contentLength }
-            if lowercasedEquals(name, "http2-settings") { return .http2Settings }
+            if name.first == Word("content-") && name.second == Word("length") { return .contentLength }
+            if name.first == Word("http2-se") && name.second == Word("ttings") { return .http2Settings }
         case 15:
-            if lowercasedEquals(name, "x-forwarded-for") { return .forwardedFor }
+            if name.first == Word("x-forwar") && name.second == Word("ded-for") { return .forwardedFor }
         case 16:
-            if lowercasedEquals(name, "proxy-connection") { return .proxyConnection }
-            if lowercasedEquals(name, "x-forwarded-host") { return .forwardedHost }
+            if name.first == Word("proxy-co") && name.second == Word("nnection") { return .proxyConnection }
+            if name.first == Word("x-forwar") && name.second == Word("ded-host") { return .forwardedHost }
         case 17:
-            if lowercasedEquals(name, "transfer-encoding") { return .transferEncoding }
-            if lowercasedEquals(name, "x-forwarded-proto") { return .forwardedProto }
-            if lowercasedEquals(name, "x-b3-parentspanid") { return .b3ParentSpanID }
+            if name.first == Word("transfer") && name.second == Word("-encodin") && name.third == Word("g") {
+                return .transferEncoding
+            }
+            if name.first == Word("x-forwar") && name.second == Word("ded-prot") && name.third == Word("o") {
+                return .forwardedProto
+            }
+            if name.first == Word("x-b3-par") && name.second == Word("entspani") && name.third == Word("d") {
+                return .b3ParentSpanID
+            }
         case 19:
-            if lowercasedEquals(name, "proxy-authorization") { return .proxyAuthorization }
+            if name.first == Word("proxy-au") && name.second == Word("thorizat") && name.third == Word("ion") {
+                return .proxyAuthorization
+            }
         default: break
         }
         return .other

@@ -6,7 +6,7 @@
 public struct FieldTable: ~Copyable {
     public static let capacity = 100
 
-    public struct Field: BitwiseCopyable, Sendable {
+    public struct Field: BitwiseCopyable, Equatable, Sendable {
         public var name: ByteRange
         /// Without surrounding blanks.
         public var value: ByteRange
@@ -17,15 +17,15 @@ public struct FieldTable: ~Copyable {
         public var isForwarded: Bool
     }
 
-    private var storage = InlineArray<100, Field>(
+    @usableFromInline var storage = InlineArray<100, Field>(
         repeating: Field(name: .empty, value: .empty, line: .empty, kind: .other, isForwarded: false)
     )
     public private(set) var count = 0
 
     public init() {}
 
-    /// `index` is one of `0..<count`.
-    public subscript(index: Int) -> Field { storage[index] }
+    /// `index` is one of `0..<count`. Inlinable: writing a head asks for every line.
+    @inlinable public subscript(index: Int) -> Field { storage[index] }
 
     /// `index` is one of `0..<count`.
     public mutating func markRemoved(_ index: Int) { storage[index].isForwarded = false }

@@ -6,12 +6,16 @@ public enum Method: UInt8, BitwiseCopyable, Sendable {
 
     /// Case-sensitive (RFC 9110 §9.1).
     public init(_ bytes: Span<UInt8>) {
-        switch bytes.count {
-        case 3: self = spells(bytes, "GET") ? .get : spells(bytes, "PUT") ? .put : .other
-        case 4: self = spells(bytes, "POST") ? .post : spells(bytes, "HEAD") ? .head : .other
-        case 5: self = spells(bytes, "PATCH") ? .patch : spells(bytes, "TRACE") ? .trace : .other
-        case 6: self = spells(bytes, "DELETE") ? .delete : .other
-        case 7: self = spells(bytes, "OPTIONS") ? .options : spells(bytes, "CONNECT") ? .connect : .other
+        switch bytes.count <= 8 ? Word(bytes, at: 0, count: bytes.count) : Word("") {
+        case Word("GET"): self = .get
+        case Word("HEAD"): self = .head
+        case Word("POST"): self = .post
+        case Word("PUT"): self = .put
+        case Word("DELETE"): self = .delete
+        case Word("CONNECT"): self = .connect
+        case Word("OPTIONS"): self = .options
+        case Word("TRACE"): self = .trace
+        case Word("PATCH"): self = .patch
         default: self = .other
         }
     }
@@ -23,14 +27,4 @@ public enum Method: UInt8, BitwiseCopyable, Sendable {
         case .post, .patch, .connect, .other: false
         }
     }
-}
-
-/// The caller has compared the lengths.
-private func spells(_ bytes: Span<UInt8>, _ name: String) -> Bool {
-    var index = 0
-    for byte in name.utf8 {
-        guard bytes[index] == byte else { return false }
-        index += 1
-    }
-    return true
 }

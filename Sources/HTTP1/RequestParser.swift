@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 /// A request head: ranges into the receive buffer, and what its fields mean (RFC 9112 §§2–6, 9).
-public struct RequestHead: BitwiseCopyable, Sendable {
+public struct RequestHead: BitwiseCopyable, Equatable, Sendable {
     public var method: Method
     public var methodText: ByteRange
     /// As received.

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 /// A response head: ranges into the receive buffer, and what its fields mean (RFC 9112 §§4–6, 9).
-public struct ResponseHead: BitwiseCopyable, Sendable {
+public struct ResponseHead: BitwiseCopyable, Equatable, Sendable {
     /// 100 to 999.
     public var status: UInt16
     /// 0 or 1.

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 /// What a peer sent that this proxy refuses to relay. Each case says which rule was broken.
-public enum SyntaxError: Error, Equatable, Sendable {
+public enum SyntaxError: Error, Equatable, BitwiseCopyable, Sendable {
     // Request line
     /// More empty lines before the request line than tolerated (RFC 9112 §2.2).
     case tooManyEmptyLines

@@ -1,0 +1,67 @@
+// SPDX-License-Identifier: Apache-2.0
+
+/// Eight bytes looked at together; the first one is the least significant.
+///
+/// The tests answer with the high bit of each byte that fails. Bits above the lowest one set may be
+/// wrong, because subtraction borrows; the lowest never is, and only that one is used.
+struct Word: BitwiseCopyable, Equatable {
+    let bits: UInt64
+
+    /// Up to eight characters of a literal; the compiler folds the loop into a constant.
+    @inline(__always)
+    init(_ literal: String) {
+        var bits: UInt64 = 0
+        var shift: UInt64 = 0
+        for byte in literal.utf8 {
+            bits |= UInt64(byte) << shift
+            shift &+= 8
+        }
+        self.bits = bits
+    }
+
+    init(bits: UInt64) { self.bits = bits }
+
+    /// `offset + 8` is at most `bytes.count`. One loop over a span of known length becomes one load.
+    @inline(__always)
+    init(_ bytes: Span<UInt8>, at offset: Int) {
+        let eight = bytes.extracting(offset..<offset &+ 8)
+        var bits: UInt64 = 0
+        for index in 0..<8 { bits |= UInt64(eight[index]) << UInt64(8 * index) }
+        self.bits = bits
+    }
+
+    /// The `count` bytes from `offset` on, 0 to 8 of them, and zeros. Reads on behind them if it can:
+    /// one load and a mask are faster than a loop.
+    init(_ bytes: Span<UInt8>, at offset: Int, count: Int) {
+        guard bytes.count - offset < 8 else {
+            bits = count > 0 ? Word(bytes, at: offset).bits & (UInt64.max >> UInt64(64 - 8 * count)) : 0
+            return
+        }
+        var bits: UInt64 = 0
+        for index in 0..<count { bits |= UInt64(bytes[offset + index]) << UInt64(8 * index) }
+        self.bits = bits
+    }
+
+    /// How many bytes come before the first control byte, tab and DEL included.
+    var countBeforeControl: Int {
+        let below = (bits &- each(0x20)) & ~bits
+        let delete = bits ^ each(0x7F)
+        let equal = (delete &- each(1)) & ~delete
+        return count(before: below | equal)
+    }
+
+    /// How many bytes come before the first that is neither a letter nor a hyphen.
+    var countBeforeNonLetter: Int {
+        let folded = (bits | each(0x20)) & each(0x7F)
+        let atLeastA = folded &+ each(0x80 - 0x61)
+        let aboveZ = folded &+ each(0x80 - 0x7B)
+        // Zero plus 0x7F leaves the high bit clear; 0x0D, which folds to a hyphen, is compared unfolded.
+        let notHyphen = ((bits ^ each(0x2D)) & each(0x7F)) &+ each(0x7F)
+        return count(before: ~(atLeastA & ~aboveZ) & notHyphen | bits)
+    }
+
+    private func count(before failed: UInt64) -> Int { (failed & each(0x80)).trailingZeroBitCount >> 3 }
+}
+
+/// `byte` in all eight places.
+private func each(_ byte: UInt64) -> UInt64 { 0x0101_0101_0101_0101 &* byte }

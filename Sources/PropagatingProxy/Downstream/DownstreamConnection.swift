@@ -1,0 +1,208 @@
+// SPDX-License-Identifier: Apache-2.0
+import EventLoop
+import HTTP1
+
+/// One connection from a downstream peer: reads heads one after another and gives each to an
+/// exchange; pipelined requests wait in the kernel or in ``input`` until the one before them ends.
+final class DownstreamConnection: Socket {
+    private enum State: BitwiseCopyable {
+        case readingHead
+        case exchanging
+        /// The last response is out; what the peer still sends is read and dropped, so that our
+        /// close does not become a reset that destroys the response on its way (RFC 9112 §9.6).
+        case lingering
+        case closed
+    }
+
+    /// What a lingering close reads at most.
+    private static let lingerByteLimit = 65_536
+    private static let lingerMilliseconds = 1000
+
+    let worker: Worker
+    let listener: ListenerContext
+    let peer: SocketAddress
+    /// Received bytes: a head, body bytes, or requests that wait their turn.
+    var input: Buffer
+    /// Response bytes the kernel has not taken yet.
+    var output: Buffer
+    /// Bytes at the front of ``input`` that have gone upstream and are kept for a replay.
+    var retainedCount = 0
+    /// Its place in the worker's table.
+    let slot: Int
+    private var state = State.readingHead
+    private var exchange: Exchange?
+    /// How many bytes of an incomplete head were looked at.
+    private var seenCount = 0
+    private var isServing = false
+    private var lingeredCount = 0
+    private(set) var servedCount = 0
+    /// A deadline of ours is running, so a dripping head does not renew it.
+    private var headDeadlineRuns = false
+
+    init(_ descriptor: consuming Descriptor, peer: SocketAddress, listener: ListenerContext, slot: Int, worker: Worker) {
+        self.worker = worker
+        self.listener = listener
+        self.peer = peer
+        self.slot = slot
+        input = Buffer(pool: worker.buffers)
+        output = Buffer(pool: worker.buffers)
+        super.init(descriptor, on: worker.loop)
+        setDeadline(milliseconds: listener.timeouts.requestHeadMilliseconds)
+    }
+
+    override func ioReady(_ readiness: Readiness) {
+        switch state {
+        case .readingHead: serve()
+        case .exchanging:
+            guard let exchange else { return }
+            if readiness.contains(.writable) { exchange.downstreamWritable() }
+            if mayRead, self.exchange === exchange { exchange.downstreamReadable() }
+        case .lingering: linger()
+        case .closed: break
+        }
+    }
+
+    override func deadlinePassed() {
+        switch state {
+        case .readingHead where input.isEmpty: end()
+        case .readingHead: refuse(.requestTimedOut)
+        case .exchanging: exchange?.downstreamDeadlinePassed()
+        case .lingering, .closed: end()
+        }
+    }
+
+    /// Idle between two requests.
+    var isIdle: Bool {
+        if case .readingHead = state { return input.isEmpty }
+        return false
+    }
+
+    // MARK: Heads
+
+    /// Reads and begins one exchange after another, until bytes or an exchange must be waited for.
+    private func serve() {
+        guard !isServing else { return }
+        isServing = true
+        defer { isServing = false }
+        while case .readingHead = state, readHead() {}
+    }
+
+    /// - Returns: whether to go on at once.
+    private func readHead() -> Bool {
+        if input.count > seenCount {
+            do throws(SyntaxError) {
+                let progress = try parseRequestHead(
+                    input.readable, alreadySeen: seenCount, limits: listener.headLimits, fields: &worker.fields)
+                if case .complete(let head) = progress {
+                    begin(head)
+                    return true
+                }
+                seenCount = input.count
+            } catch {
+                refuse(.malformedRequest(error))
+                return false
+            }
+        }
+        guard mayRead else { return awaitBytes() }
+        switch receive(into: &input) {
+        case .bytes: return true
+        case .wouldBlock: return awaitBytes()
+        case .full: refuse(input.isFull ? .headTooLarge : .outOfBuffers)
+        case .endOfStream, .failed: end()
+        }
+        return false
+    }
+
+    private func awaitBytes() -> Bool {
+        if input.isEmpty {
+            input.release()
+        } else if !headDeadlineRuns {
+            headDeadlineRuns = true
+            setDeadline(milliseconds: listener.timeouts.requestHeadMilliseconds)
+        }
+        return false
+    }
+
+    private func begin(_ head: RequestHead) {
+        seenCount = 0
+        headDeadlineRuns = false
+        state = .exchanging
+        let exchange = worker.takeExchange()
+        self.exchange = exchange
+        exchange.begin(head, from: self)
+    }
+
+    /// Answers what cannot be an exchange, and closes.
+    private func refuse(_ error: ProxyError) {
+        seenCount = 0
+        state = .exchanging
+        let exchange = worker.takeExchange()
+        self.exchange = exchange
+        exchange.refuse(error, from: self)
+    }
+
+    // MARK: After an exchange
+
+    /// The response has gone to the kernel whole.
+    func exchangeEnded(keepsAlive: Bool) {
+        servedCount += 1
+        exchange = nil
+        guard keepsAlive else { return closeGracefully() }
+        state = .readingHead
+        setDeadline(milliseconds: listener.timeouts.keepAliveMilliseconds)
+        output.releaseIfEmpty()
+        // Called from this connection's own event, the loop in serve() goes on; from an upstream's, start it.
+        if !input.isEmpty || mayRead { serve() } else { input.release() }
+    }
+
+    /// The response cannot be completed: the peer must see that it is cut (RFC 9112 §8).
+    func exchangeAborted() {
+        exchange = nil
+        leave { $0.reset() }
+    }
+
+    /// The worker stops now.
+    func abandon() {
+        if let exchange { exchange.abandon() } else { end() }
+    }
+
+    /// Closes now, between two requests or after the last.
+    private func end() {
+        leave { $0.close() }
+    }
+
+    private func leave(_ close: (DownstreamConnection) -> Void) {
+        guard isOpen else { return }
+        state = .closed
+        exchange = nil
+        close(self)
+        input.release()
+        output.release()
+        worker.downstreamClosed(self)
+    }
+
+    /// Sends our end of stream, then waits briefly for the peer's.
+    private func closeGracefully() {
+        retainedCount = 0
+        guard !peerHasEnded || mayRead || !input.isEmpty else { return end() }
+        input.release()
+        state = .lingering
+        shutdownWrite()
+        setDeadline(milliseconds: Self.lingerMilliseconds)
+        if mayRead { linger() }
+    }
+
+    private func linger() {
+        while mayRead {
+            input.release()
+            switch receive(into: &input) {
+            case .bytes(let count):
+                lingeredCount += count
+                guard lingeredCount < Self.lingerByteLimit else { return end() }
+            case .wouldBlock: break
+            case .endOfStream, .failed, .full: return end()
+            }
+        }
+        input.release()
+    }
+}

@@ -1,0 +1,161 @@
+// SPDX-License-Identifier: Apache-2.0
+import EventLoop
+import HTTP1
+import Propagation
+import SpanEmitter
+
+/// What one exchange tells about itself: its SERVER span, one CLIENT span per attempt, and metrics.
+///
+/// One wall-clock anchor and monotonic differences per exchange, so that no child starts before
+/// its parent and no duration is negative or 0.
+struct ExchangeReport: BitwiseCopyable {
+    private var server = SpanRecord()
+    private var client = SpanRecord()
+    private var isRecorded = false
+    private var attemptRuns = false
+    private var reportsClient = false
+    private var hop = Hop()
+    private var startMicroseconds: UInt64 = 0
+    private var attemptMicroseconds: UInt64 = 0
+    private var epochOffset: UInt64 = 0
+    private var responseStatus: UInt16 = 0
+    /// The context the present attempt sends upstream.
+    private(set) var sentContext = TraceContext()
+
+    mutating func begin(
+        head: RequestHead, bytes: Span<UInt8>, facts: RequestFacts, decision: TraceDecision, route: RouteContext?,
+        listener: ListenerContext, peer: SocketAddress, worker: Worker
+    ) {
+        start(worker)
+        hop = decision.hop
+        sentContext = hop.server
+        isRecorded = decision.isRecorded
+        reportsClient = listener.tracing.mode != .single
+        server.route = route?.number ?? 0
+        guard isRecorded else { return }
+        describe(listener: listener, peer: peer)
+        server.method = head.method
+        server.methodText = InlineText(bytes.extracting(head.methodText.range))
+        server.httpMinorVersion = head.minorVersion
+        server.path = InlineText(bytes.extracting(head.path.range).extracting(first: Int(head.pathCount)))
+        server.host = InlineText(bytes.extracting(head.authority.range))
+        server.userAgent = InlineText(bytes.extracting(facts.userAgent.range))
+        if let minted = facts.mintedRequestID {
+            server.requestID = InlineText(minted.span)
+        } else {
+            server.requestID = InlineText(bytes.extracting(facts.requestID.range))
+        }
+        server.upstream = route?.upstream?.number ?? 0
+    }
+
+    /// A request that could not be read starts a trace of its own.
+    mutating func beginRefused(listener: ListenerContext, peer: SocketAddress, worker: Worker) {
+        let decision = worker.decideRefused(listener: listener)
+        start(worker)
+        hop = decision.hop
+        isRecorded = decision.isRecorded
+        server.route = 0
+        describe(listener: listener, peer: peer)
+        server.method = .other
+        server.methodText = InlineText()
+        server.httpMinorVersion = 1
+        server.path = InlineText()
+        server.host = InlineText()
+        server.userAgent = InlineText()
+        server.requestID = InlineText()
+        server.upstream = 0
+    }
+
+    private mutating func start(_ worker: Worker) {
+        startMicroseconds = Clock.monotonicMicroseconds
+        epochOffset = worker.epochOffset
+        responseStatus = 0
+        attemptRuns = false
+    }
+
+    private mutating func describe(listener: ListenerContext, peer: SocketAddress) {
+        server.traceID = hop.server.traceID
+        server.spanID = hop.server.spanID
+        server.parentID = hop.server.parentID
+        server.kind = .server
+        server.isShared = hop.isShared
+        server.isDebug = hop.server.sampling == .debug
+        server.parentIsRemote = !hop.server.parentID.isNone
+        server.listener = listener.number
+        server.peer = EndpointAddress(peer)
+        server.resendCount = 0
+        server.requestBytes = 0
+        server.responseBytes = 0
+    }
+
+    // MARK: Attempts
+
+    mutating func beginAttempt(_ number: UInt8, to address: SocketAddress, worker: Worker) {
+        sentContext = hop.client(random: &worker.random)
+        attemptMicroseconds = number == 0 ? startMicroseconds : Clock.monotonicMicroseconds
+        attemptRuns = true
+        guard isRecorded, reportsClient else { return }
+        client = server
+        client.kind = .client
+        client.spanID = sentContext.spanID
+        client.parentID = hop.server.spanID
+        client.isShared = false
+        client.parentIsRemote = false
+        client.peer = EndpointAddress(address)
+        client.resendCount = number
+    }
+
+    mutating func responseBegan(_ status: UInt16) { responseStatus = status }
+
+    /// An attempt that failed, with or without another to follow.
+    mutating func endAttempt(error: ProxyError, worker: Worker) {
+        guard attemptRuns else { return }
+        recordClient(now: Clock.monotonicMicroseconds, error: error.spanError, worker: worker)
+    }
+
+    private mutating func recordClient(now: UInt64, error: SpanError, worker: Worker) {
+        attemptRuns = false
+        guard isRecorded, reportsClient else { return }
+        client.startMicroseconds = attemptMicroseconds &+ epochOffset
+        client.durationMicroseconds = max(1, now - attemptMicroseconds)
+        client.status = responseStatus
+        client.error = error
+        worker.record(client)
+    }
+
+    // MARK: The end
+
+    /// The response has gone out whole.
+    mutating func ended(requestBytes: UInt64, responseBytes: UInt64, worker: Worker) {
+        let now = Clock.monotonicMicroseconds
+        client.requestBytes = requestBytes
+        client.responseBytes = responseBytes
+        server.requestBytes = requestBytes
+        server.responseBytes = responseBytes
+        if attemptRuns { recordClient(now: now, error: .none, worker: worker) }
+        recordServer(now: now, status: responseStatus, error: .none, worker: worker)
+    }
+
+    /// This proxy has answered by itself.
+    mutating func answered(status: UInt16, error: ProxyError?, worker: Worker) {
+        recordServer(
+            now: Clock.monotonicMicroseconds, status: status, error: error?.spanError ?? .none, worker: worker)
+    }
+
+    /// Nobody could be told.
+    mutating func aborted(error: ProxyError, worker: Worker) {
+        recordServer(
+            now: Clock.monotonicMicroseconds, status: responseStatus, error: error.spanError, worker: worker)
+    }
+
+    private mutating func recordServer(now: UInt64, status: UInt16, error: SpanError, worker: Worker) {
+        let duration = now - startMicroseconds
+        worker.metrics.requestEnded(route: server.route, status: status, microseconds: duration)
+        guard isRecorded else { return }
+        server.startMicroseconds = startMicroseconds &+ epochOffset
+        server.durationMicroseconds = max(1, duration)
+        server.status = status
+        server.error = error
+        worker.record(server)
+    }
+}

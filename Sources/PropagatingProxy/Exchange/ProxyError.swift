@@ -1,0 +1,100 @@
+// SPDX-License-Identifier: Apache-2.0
+import Glibc
+import HTTP1
+import SpanEmitter
+
+/// Why an exchange could not be completed. Every failure in the proxy ends as one of these,
+/// and this file alone decides what the downstream, the span and the log are told.
+enum ProxyError: Error, BitwiseCopyable, Equatable {
+    case malformedRequest(SyntaxError)
+    case requestTimedOut
+    case bodyTooLarge
+    case headTooLarge
+    case noRoute
+    /// The upstream's name has no address yet, or no longer.
+    case noAddress
+    case connectFailed(errno: CInt)
+    case connectTimedOut
+    /// The upstream closed or reset before a whole response head.
+    case upstreamClosed
+    case malformedResponse(SyntaxError)
+    /// A 101 nobody asked for, or to another protocol (RFC 9110 §15.2.2).
+    case unexpectedUpgrade
+    /// More than ``Exchange/interimLimit`` interim responses.
+    case tooManyInterimResponses
+    case responseTimedOut
+    /// The response was cut short after its head had been passed on.
+    case responseTruncated
+    /// No buffer could be had, within the bound of the pool.
+    case outOfBuffers
+    case downstreamGone
+    /// The grace of a shutdown has passed.
+    case shuttingDown
+
+    /// The response status (RFC 9110 §15.5–15.6); 0 when nobody is left to tell.
+    var status: UInt16 {
+        switch self {
+        case .malformedRequest(let error): error.status
+        case .requestTimedOut: 408
+        case .bodyTooLarge: 413
+        case .headTooLarge: 431
+        case .noRoute: 404
+        case .noAddress, .connectFailed, .connectTimedOut, .outOfBuffers: 503
+        case .upstreamClosed, .malformedResponse, .unexpectedUpgrade, .tooManyInterimResponses: 502
+        case .responseTimedOut: 504
+        case .responseTruncated, .downstreamGone, .shuttingDown: 0
+        }
+    }
+
+    /// One line for the reply's body.
+    var reason: StaticString {
+        switch self {
+        case .malformedRequest(let error): error.reason
+        case .requestTimedOut: "the request did not arrive in time"
+        case .bodyTooLarge: "the request body is larger than this proxy accepts"
+        case .headTooLarge: "the request head leaves no room for the trace fields"
+        case .noRoute: "no route matches this request"
+        case .noAddress: "the upstream's name has no address"
+        case .connectFailed(ECONNREFUSED): "the upstream refused the connection"
+        case .connectFailed: "the upstream could not be reached"
+        case .connectTimedOut: "the upstream did not accept the connection in time"
+        case .upstreamClosed: "the upstream closed the connection without a response"
+        case .malformedResponse: "the upstream's response is malformed"
+        case .unexpectedUpgrade: "the upstream switched to a protocol nobody asked for"
+        case .tooManyInterimResponses: "the upstream sent too many interim responses"
+        case .responseTimedOut: "the upstream did not respond in time"
+        case .responseTruncated: "the upstream's response was cut short"
+        case .outOfBuffers: "this proxy is out of buffers"
+        case .downstreamGone: "the caller closed the connection"
+        case .shuttingDown: "this proxy is shutting down"
+        }
+    }
+
+    /// OpenTelemetry's `error.type` of the spans it ends.
+    var spanError: SpanError {
+        switch self {
+        case .malformedRequest: .malformedRequest
+        case .requestTimedOut, .responseTimedOut: .timeout
+        case .bodyTooLarge, .headTooLarge, .outOfBuffers: .limit
+        case .noRoute: .noRoute
+        case .noAddress: .nameResolution
+        case .connectFailed(ECONNREFUSED): .connectionRefused
+        case .connectFailed: .unavailable
+        case .connectTimedOut: .connectTimeout
+        case .upstreamClosed, .responseTruncated: .connectionReset
+        case .malformedResponse, .unexpectedUpgrade, .tooManyInterimResponses: .protocolError
+        case .downstreamGone: .clientClosed
+        case .shuttingDown: .shutdown
+        }
+    }
+
+    /// Whether the upstream is at fault, for its counters; otherwise the request never reached it.
+    var isUpstreamFault: Bool {
+        switch self {
+        case .noAddress, .connectFailed, .connectTimedOut, .upstreamClosed, .malformedResponse,
+            .unexpectedUpgrade, .tooManyInterimResponses, .responseTimedOut, .responseTruncated:
+            true
+        default: false
+        }
+    }
+}

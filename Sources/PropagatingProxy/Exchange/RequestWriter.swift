@@ -1,0 +1,167 @@
+// SPDX-License-Identifier: Apache-2.0
+import EventLoop
+import HTTP1
+import Propagation
+
+/// Writes the request head that goes upstream: the received field lines in their order and
+/// spelling, without those that end at this hop, then the lines this proxy answers for.
+struct RequestWriter {
+    /// What differs from the received head.
+    struct Changes: BitwiseCopyable {
+        /// The CLIENT span's context.
+        var trace: TraceContext
+        var formats: FormatList
+        /// The peer's address, for `X-Forwarded-For`.
+        var peer: SocketAddress
+        var forwarded: ForwardedPolicy
+        /// Bytes of the received path that `RouteContext.pathReplacement` stands for.
+        var replacedPathCount: Int
+        var addsVia: Bool
+        /// A request id to mint, when the received one is absent or not acceptable.
+        var requestID: RequestIDText?
+    }
+
+    /// The most bytes the added lines take, without `tracestate`, rewrites and received `X-Forwarded-For` values.
+    static let addedByteCount = Injection.maximumByteCount + 512
+
+    /// - Parameters:
+    ///   - bytes: the received head, at offset 0.
+    ///   - fields: its lines; those of the trace context and of `X-Forwarded-*` that are replaced are marked removed.
+    ///   - out: must have room for `bytes.count`, the rewrites of the route and ``addedByteCount``.
+    static func write(
+        _ bytes: Span<UInt8>, head: RequestHead, fields: borrowing FieldTable, route: RouteContext,
+        changes: Changes, traceState: borrowing TraceState, into out: inout OutputSpan<UInt8>
+    ) {
+        writeRequestLine(bytes, head: head, route: route, changes: changes, into: &out)
+        writeFields(bytes, head: head, fields: fields, route: route, into: &out)
+        if head.needsLength, case .length(let count) = head.framing {
+            out.write("Content-Length: ")
+            out.write(decimal: count)
+            out.write("\r\n")
+        }
+        if head.authority.isEmpty, route.hostReplacement.isEmpty {
+            out.write("Host: ")
+            let authority = route.upstreamAuthority
+            out.write(authority.span)  // HTTP/1.0 without Host: 1.1 needs one (RFC 9112 §3.2)
+            out.write("\r\n")
+        }
+        if case .chunked = head.framing { out.write("Transfer-Encoding: chunked\r\n") }
+        if !head.upgrade.isEmpty {
+            out.write("Connection: Upgrade\r\nUpgrade: ")
+            out.write(bytes.extracting(head.upgrade.range))
+            out.write("\r\n")
+        }
+        writeForwarded(bytes, head: head, fields: fields, changes: changes, into: &out)
+        if changes.addsVia { out.write(head.minorVersion == 0 ? "Via: 1.0 propagating-proxy\r\n" : "Via: 1.1 propagating-proxy\r\n") }
+        if let requestID = changes.requestID {
+            out.write("x-request-id: ")
+            out.write(requestID.span)
+            out.write("\r\n")
+        }
+        Injection.write(changes.trace, formats: changes.formats, into: &out)
+        if changes.formats.contains(.traceContext) { _ = traceState.write(into: &out) }
+        out.write("\r\n")
+    }
+
+    private static func writeRequestLine(
+        _ bytes: Span<UInt8>, head: RequestHead, route: RouteContext, changes: Changes,
+        into out: inout OutputSpan<UInt8>
+    ) {
+        out.write(bytes.extracting(head.methodText.range))
+        out.write(" ")
+        let path = bytes.extracting(head.path.range)
+        if !route.pathReplacement.isEmpty {
+            let replacement = route.pathReplacement
+            out.write(replacement.span)
+            out.write(path.extracting(min(changes.replacedPathCount, path.count)..<path.count))
+        } else {
+            if path.isEmpty || path[0] == UInt8(ascii: "?") { out.write("/") }
+            out.write(path)
+        }
+        out.write(" HTTP/1.1\r\n")
+    }
+
+    /// Copies runs of lines that go on as they came; a run ends where a line is left out or rewritten.
+    private static func writeFields(
+        _ bytes: Span<UInt8>, head: RequestHead, fields: borrowing FieldTable, route: RouteContext,
+        into out: inout OutputSpan<UInt8>
+    ) {
+        guard fields.count > 0 else { return }
+        var run = fields[0].line.range.lowerBound
+        var end = run
+        for index in 0..<fields.count {
+            let field = fields[index]
+            let line = field.line.range
+            let replacesHost = field.kind == .host && !route.hostReplacement.isEmpty
+            if field.isForwarded, !replacesHost {
+                end = line.upperBound
+                continue
+            }
+            out.write(bytes.extracting(run..<end))
+            run = line.upperBound
+            end = run
+            guard field.isForwarded else { continue }
+            out.write(bytes.extracting(field.name.range))
+            out.write(": ")
+            let host = route.hostReplacement
+            out.write(host.span)
+            out.write("\r\n")
+        }
+        out.write(bytes.extracting(run..<end))
+    }
+
+    private static func writeForwarded(
+        _ bytes: Span<UInt8>, head: RequestHead, fields: borrowing FieldTable, changes: Changes,
+        into out: inout OutputSpan<UInt8>
+    ) {
+        guard changes.forwarded != .off else { return }
+        var hasProto = false
+        var hasHost = false
+        out.write("X-Forwarded-For: ")
+        for index in 0..<fields.count where changes.forwarded == .append {
+            let field = fields[index]
+            switch field.kind {
+            case .forwardedFor where !field.value.isEmpty:
+                out.write(bytes.extracting(field.value.range))
+                out.write(", ")
+            case .forwardedProto: hasProto = true
+            case .forwardedHost: hasHost = true
+            default: break
+            }
+        }
+        if changes.peer.family == .unix { out.write("unknown") } else { changes.peer.writeIP(into: &out) }
+        out.write("\r\n")
+        if !hasProto { out.write("X-Forwarded-Proto: http\r\n") }
+        if !hasHost, !head.authority.isEmpty {
+            out.write("X-Forwarded-Host: ")
+            out.write(bytes.extracting(head.authority.range))
+            out.write("\r\n")
+        }
+    }
+}
+
+/// What happens to `X-Forwarded-For`, `-Proto` and `-Host`.
+enum ForwardedPolicy: UInt8, BitwiseCopyable, Sendable {
+    /// The peer is added to what came; proto and host are set where absent.
+    case append
+    /// What came is replaced.
+    case overwrite
+    case off
+}
+
+/// A minted request id: 36 bytes of lower-case UUID.
+struct RequestIDText: BitwiseCopyable {
+    private var bytes = InlineArray<36, UInt8>(repeating: 0)
+
+    init(random: inout some RandomNumberGenerator) {
+        let text = InlineArray<36, UInt8> { (out: inout OutputSpan<UInt8>) in
+            RequestID.write(random: &random, into: &out)
+        }
+        bytes = text
+    }
+
+    var span: Span<UInt8> {
+        @_lifetime(borrow self)
+        borrowing get { bytes.span }
+    }
+}

@@ -1,0 +1,146 @@
+// SPDX-License-Identifier: Apache-2.0
+import EventLoop
+import Glibc
+import SpanEmitter
+
+/// The running proxy as the control thread sees it: workers, reporter, admin listener, signals.
+public final class Proxy {
+    private let configuration: Configuration
+    private let log: Log
+    private let loop: EventLoop
+    private let workers: [WorkerHandle]
+    private let metrics: [WorkerMetrics]
+    private let reporter: SpanReporter
+    private var threads: [SystemThread] = []
+    private var signals: [SignalSource] = []
+    private var admin: AdminServer?
+    private var shutdown: Shutdown?
+
+    /// Runs until a signal ends it.
+    ///
+    /// - Returns: the exit code: 0 after a clean stop, 1 if it could not start.
+    public static func run(_ configuration: Configuration) -> Int32 {
+        Host.ignoreBrokenPipes()
+        let log = Log(configuration.log)
+        defer { log.flush() }
+        let descriptorLimit = Host.raiseDescriptorLimit()
+        do throws(StartError) {
+            let proxy = try Proxy(configuration, log: log)
+            try proxy.start(descriptorLimit: descriptorLimit)
+            proxy.loop.run()
+            return proxy.stop()
+        } catch {
+            log.error("cannot start", ["reason": error.text])
+            return 1
+        }
+    }
+
+    private init(_ configuration: Configuration, log: Log) throws(StartError) {
+        self.configuration = configuration
+        self.log = log
+        do throws(EventLoopError) {
+            loop = try EventLoop()
+        } catch {
+            throw .resource(error)
+        }
+        let count = max(1, configuration.workers)
+        workers = (0..<count).map { _ in WorkerHandle() }
+        metrics = (0..<count).map { _ in WorkerMetrics(configuration) }
+        let rings = (0..<count).map { _ in SpanRing() }
+        reporter = SpanReporter(
+            exporters: configuration.tracing.exporters, names: SpanNames(configuration), rings: rings,
+            log: { log.reporter($0, $1) })
+        self.rings = rings
+    }
+
+    private let rings: [SpanRing]
+
+    /// Listeners are opened before any thread starts, so that a taken port ends the process at once.
+    private func start(descriptorLimit: Int) throws(StartError) {
+        var descriptors: [[SharedDescriptor]] = []
+        for listener in configuration.listeners {
+            descriptors.append(try Self.open(listener.address.socketAddress, name: listener.name, count: workers.count))
+        }
+        let adminDescriptor = try configuration.admin.map { (admin) throws(StartError) in
+            try Self.open(admin.address.socketAddress, name: "admin", count: 1)
+        }
+        do throws(EventLoopError) {
+            try reporter.start()
+            for (index, handle) in workers.enumerated() {
+                let plan = WorkerPlan(
+                    configuration: configuration, listeners: descriptors.map { $0[index] }, index: index,
+                    handle: handle, metrics: metrics[index], ring: rings[index], wakeReporter: reporter.bell,
+                    descriptorLimit: descriptorLimit, log: log)
+                threads.append(try SystemThread(name: "worker-\(index)") { plan.run() })
+            }
+            if let adminDescriptor { try startAdmin(adminDescriptor[0]) }
+            for number in [SIGTERM, SIGINT] {
+                signals.append(try SignalSource(number, on: loop) { [unowned self] in signalled() })
+            }
+        } catch {
+            throw .resource(error)
+        }
+        announce(descriptors.map { $0[0] }, admin: adminDescriptor?.first)
+    }
+
+    private static func open(_ address: SocketAddress, name: String, count: Int) throws(StartError) -> [SharedDescriptor] {
+        do throws(EventLoopError) {
+            return try Listening.open(address, count: count)
+        } catch {
+            throw .listener(name: name, address: address.description, error)
+        }
+    }
+
+    private func announce(_ listeners: [SharedDescriptor], admin: SharedDescriptor?) {
+        for (listener, descriptor) in zip(configuration.listeners, listeners) {
+            log.info("listening", ["name": listener.name, "address": descriptor.address?.description ?? "?"])
+        }
+        if let admin { log.info("listening", ["name": "admin", "address": admin.address?.description ?? "?"]) }
+        log.info(
+            "started",
+            ["version": Version.text, "service": configuration.service, "workers": String(workers.count)])
+    }
+
+    private func startAdmin(_ descriptor: SharedDescriptor) throws(EventLoopError) {
+        admin = try AdminServer(
+            descriptor, on: loop, allowsRemote: configuration.admin?.allowsRemote ?? false,
+            ready: { [unowned self] in shutdown == nil && workers.allSatisfy(\.isResolved) },
+            metrics: { [unowned self] in
+                MetricsPage.render(metrics, spans: reporter.snapshot(), names: MetricNames(configuration))
+            })
+    }
+
+    // MARK: Shutdown
+
+    /// First: not ready, then drain, then no more accepting. Second: now.
+    private func signalled() {
+        guard shutdown == nil else {
+            log.warn("second signal: stopping now", [:])
+            for worker in workers { worker.send(.abandon) }
+            return
+        }
+        log.info("draining", ["delay_ms": String(configuration.shutdown.drainDelayMilliseconds)])
+        shutdown = try? Shutdown(configuration.shutdown, workers: workers, on: loop)
+        if shutdown == nil { loop.stop() }
+    }
+
+    private func stop() -> Int32 {
+        for thread in threads { thread.join() }
+        let lost = reporter.stop(flushWithin: configuration.shutdown.flushMilliseconds)
+        log.info("stopped", ["spans_lost": String(lost)])
+        return 0
+    }
+}
+
+/// Why the proxy could not start.
+enum StartError: Error {
+    case listener(name: String, address: String, EventLoopError)
+    case resource(EventLoopError)
+
+    var text: String {
+        switch self {
+        case .listener(let name, let address, let error): "listener \(name) on \(address): \(error.text)"
+        case .resource(let error): error.text
+        }
+    }
+}

@@ -1,0 +1,71 @@
+// SPDX-License-Identifier: Apache-2.0
+import EventLoop
+
+/// One worker's connections to one address. The most recently used idle connection goes first,
+/// so the others can reach their idle timeout.
+final class EndpointPool {
+    let address: SocketAddress
+    private let settings: UpstreamSettings
+    private let loop: EventLoop
+    private let buffers: BufferPool
+    private var idle: [UpstreamConnection] = []
+    /// Open connections, idle ones among them.
+    private(set) var openCount = 0
+    var idleCount: Int { idle.count }
+
+    init(_ address: SocketAddress, settings: UpstreamSettings, buffers: BufferPool, on loop: EventLoop) {
+        self.address = address
+        self.settings = settings
+        self.buffers = buffers
+        self.loop = loop
+    }
+
+    /// An idle connection that nobody has closed as far as is known.
+    func takeIdle() -> UpstreamConnection? { idle.popLast() }
+
+    /// A new connection for the exchange, still connecting or (unix sockets) connected.
+    func connect() -> Result<UpstreamConnection, ProxyError> {
+        switch Connecting.start(address) {
+        case .failed(let errno): .failure(.connectFailed(errno: errno))
+        case .inProgress(let descriptor): .success(open(descriptor, isConnecting: true))
+        case .connected(let descriptor): .success(open(descriptor, isConnecting: false))
+        }
+    }
+
+    private func open(_ descriptor: consuming Descriptor, isConnecting: Bool) -> UpstreamConnection {
+        openCount += 1
+        return UpstreamConnection(
+            descriptor, isConnecting: isConnecting, pool: self, buffers: buffers, on: loop)
+    }
+
+    /// Takes back a connection whose exchange has ended whole.
+    func giveBack(_ connection: UpstreamConnection) {
+        connection.servedOne()
+        guard idle.count < settings.maximumIdle, !connection.peerHasEnded else { return close(connection) }
+        connection.setDeadline(milliseconds: settings.poolIdleMilliseconds)
+        idle.append(connection)
+    }
+
+    /// Closes a connection that cannot be used again.
+    func close(_ connection: UpstreamConnection) {
+        guard connection.isOpen else { return }
+        openCount -= 1
+        connection.exchange = nil
+        connection.close()
+        connection.input.release()
+        connection.output.release()
+    }
+
+    /// An idle connection was closed by its peer or by its idle timeout.
+    func lost(_ connection: UpstreamConnection) {
+        idle.removeAll { $0 === connection }
+        close(connection)
+    }
+
+    /// Closes what is idle; used when the address is gone or the worker stops.
+    func closeIdle() {
+        let closing = idle
+        idle.removeAll()
+        for connection in closing { close(connection) }
+    }
+}

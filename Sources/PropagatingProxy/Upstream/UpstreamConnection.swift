@@ -1,0 +1,51 @@
+// SPDX-License-Identifier: Apache-2.0
+import EventLoop
+
+/// One connection to one endpoint: connecting, idle in its pool, or carrying an exchange.
+final class UpstreamConnection: Socket {
+    /// Response bytes not yet passed on.
+    var input: Buffer
+    /// Request bytes the kernel has not taken yet.
+    var output: Buffer
+    /// The exchange it serves; `nil` while idle.
+    var exchange: Exchange?
+    let pool: EndpointPool
+    private(set) var isConnecting: Bool
+    /// How many exchanges it has served whole. An idle one may have been closed by its peer just now.
+    private(set) var useCount: UInt32 = 0
+
+    init(_ descriptor: consuming Descriptor, isConnecting: Bool, pool: EndpointPool, buffers: BufferPool, on loop: EventLoop) {
+        input = Buffer(pool: buffers)
+        output = Buffer(pool: buffers)
+        self.pool = pool
+        self.isConnecting = isConnecting
+        super.init(descriptor, on: loop)
+        if isConnecting { awaitWritable() }
+    }
+
+    override func ioReady(_ readiness: Readiness) {
+        if isConnecting { return connectEnded() }
+        guard let exchange else { return pool.lost(self) }  // an idle peer closed, or spoke out of turn
+        if readiness.contains(.writable) { exchange.upstreamWritable() }
+        // The exchange may have ended, and another may have begun on this connection.
+        if mayRead, isOpen, self.exchange === exchange { exchange.upstreamReadable() }
+    }
+
+    override func deadlinePassed() {
+        guard let exchange else { return pool.lost(self) }
+        exchange.upstreamDeadlinePassed(isConnecting: isConnecting)
+    }
+
+    /// The exchange has ended whole and the peer keeps the connection open.
+    func servedOne() {
+        useCount += 1
+        exchange = nil
+        input.release()
+        output.release()
+    }
+
+    private func connectEnded() {
+        isConnecting = false
+        exchange?.upstreamConnected(errno: takeError())
+    }
+}

@@ -1,0 +1,199 @@
+// SPDX-License-Identifier: Apache-2.0
+import EventLoop
+import HTTP1
+import Propagation
+import SpanEmitter
+
+/// One thread's share of the proxy: its loop, listeners, upstream pools, exchanges and span ring.
+/// Nothing of it is shared with another worker.
+final class Worker {
+    let loop: EventLoop
+    let buffers: BufferPool
+    let metrics: WorkerMetrics
+    let ring: SpanRing
+    /// Scratch: the field lines of the head parsed last.
+    var fields = FieldTable()
+    /// Scratch: the `tracestate` of the head parsed last.
+    var traceState = TraceState()
+    var random = SystemRandom()
+    private var sampler: Sampler
+    private let wakeReporter: Bell
+    /// Added to monotonic microseconds, gives microseconds since 1970; set anew each second.
+    private(set) var epochOffset: UInt64
+    /// Responses say `Connection: close`.
+    private(set) var isDraining = false
+
+    private var isFinishing = false
+
+    private static let farewellMilliseconds = 500
+    private var listeners: [Acceptor] = []
+    private var upstreams: [Upstream] = []
+    private var downstreams: [DownstreamConnection?] = []
+    private var freeSlots: [Int] = []
+    private var spareExchanges: [Exchange] = []
+    private var housekeeping: LoopTimer?
+    private let log: Log
+    private(set) var openCount = 0
+    private let connectionLimit: Int
+
+    /// - Parameter connectionLimit: downstream connections beyond it are closed at once.
+    init(
+        loop: EventLoop, bufferLimit: Int, connectionLimit: Int, sampler: Sampler, metrics: WorkerMetrics,
+        ring: SpanRing, wakeReporter: Bell, log: Log
+    ) {
+        self.loop = loop
+        buffers = BufferPool(limit: bufferLimit)
+        self.connectionLimit = connectionLimit
+        self.sampler = sampler
+        self.metrics = metrics
+        self.ring = ring
+        self.wakeReporter = wakeReporter
+        self.log = log
+        epochOffset = Clock.epochMicroseconds &- Clock.monotonicMicroseconds
+    }
+
+    // MARK: Life
+
+    /// Starts to accept on every listener.
+    func start(upstreams: [Upstream], listeners: [(SharedDescriptor, ListenerContext)]) throws(EventLoopError) {
+        self.upstreams = upstreams
+        for (descriptor, context) in listeners {
+            self.listeners.append(
+                try Acceptor(descriptor, on: loop) { [unowned self] connection, peer in
+                    accept(connection, from: peer, on: context)
+                })
+        }
+        housekeeping = try LoopTimer(on: loop, repeats: true) { [unowned self] in keepHouse() }
+        housekeeping?.start(milliseconds: 1000)
+    }
+
+    /// Whether every upstream's name has been looked up once.
+    var isResolved: Bool { upstreams.allSatisfy(\.isResolved) }
+
+    /// Answers go on, each with `Connection: close`.
+    func beginDrain() { isDraining = true }
+
+    /// No new connections. Those between two requests get a short while for one that may be on
+    /// its way, which is answered with `Connection: close`; the loop ends with the last connection.
+    func finish() {
+        isDraining = true
+        isFinishing = true
+        for listener in listeners { listener.stop() }
+        listeners.removeAll()
+        for connection in downstreams {
+            if let connection, connection.isIdle { connection.setDeadline(milliseconds: Self.farewellMilliseconds) }
+        }
+        if openCount == 0 { loop.stop() }
+    }
+
+    /// Ends everything at once; spans of exchanges in flight are recorded as cut.
+    func abandon() {
+        isFinishing = true
+        for listener in listeners { listener.stop() }
+        listeners.removeAll()
+        for connection in downstreams { connection?.abandon() }
+        for upstream in upstreams { upstream.closeIdle() }
+        loop.stop()
+    }
+
+    private func keepHouse() {
+        epochOffset = Clock.epochMicroseconds &- Clock.monotonicMicroseconds
+        publishGauges()
+    }
+
+    private func publishGauges() {
+        var open = 0
+        var idle = 0
+        for upstream in upstreams {
+            let counts = upstream.connectionCounts
+            open += counts.open
+            idle += counts.idle
+        }
+        metrics.gauges(
+            downstreams: openCount, upstreamsOpen: open, upstreamsIdle: idle, buffersInUse: buffers.inUse,
+            buffersRefused: buffers.refusedCount, acceptsRefused: listeners.reduce(0) { $0 + $1.refusedCount })
+    }
+
+    // MARK: Downstream connections
+
+    private func accept(_ descriptor: consuming Descriptor, from peer: SocketAddress, on listener: ListenerContext) {
+        guard openCount < connectionLimit else {
+            metrics.connectionRefused()
+            return  // the descriptor closes
+        }
+        openCount += 1
+        metrics.connectionAccepted()
+        let slot = freeSlots.popLast() ?? downstreams.count
+        let connection = DownstreamConnection(descriptor, peer: peer, listener: listener, slot: slot, worker: self)
+        if slot == downstreams.count { downstreams.append(connection) } else { downstreams[slot] = connection }
+    }
+
+    func downstreamClosed(_ connection: DownstreamConnection) {
+        guard downstreams.indices.contains(connection.slot), downstreams[connection.slot] === connection else { return }
+        downstreams[connection.slot] = nil
+        freeSlots.append(connection.slot)
+        openCount -= 1
+        if isFinishing, openCount == 0 { loop.stop() }
+    }
+
+    // MARK: Exchanges
+
+    func takeExchange() -> Exchange { spareExchanges.popLast() ?? Exchange(worker: self) }
+
+    func recycle(_ exchange: Exchange) {
+        if spareExchanges.count < 1024 { spareExchanges.append(exchange) }
+    }
+
+    /// Parses the head at the front of a connection's input once more, because the scratch table
+    /// was used by another exchange while this one waited for its upstream.
+    func reparse(_ input: borrowing Buffer, listener: ListenerContext) -> Bool {
+        do throws(SyntaxError) {
+            let bytes = input.readable
+            let progress = try parseRequestHead(bytes, alreadySeen: 0, limits: listener.headLimits, fields: &fields)
+            guard case .complete(let head) = progress else { return false }
+            _ = RequestFacts(bytes, head: head, fields: &fields, listener: listener, worker: self)
+            return true
+        } catch {
+            return false
+        }
+    }
+
+    // MARK: Traces
+
+    /// Keeps or mints ids and decides on recording.
+    func decide(_ facts: RequestFacts, route: RouteContext?, listener: ListenerContext) -> TraceDecision {
+        let extracted = facts.extracted
+        let tracing = listener.tracing
+        let traceID = Hop.traceID(for: extracted, bits: tracing.traceIDBits, random: &random)
+        let decision = sampler.decide(
+            extracted, traceID: traceID, rule: route?.sampling ?? .inherit,
+            nowMicroseconds: Clock.monotonicMicroseconds)
+        metrics.propagated(extracted)
+        metrics.sampled(decision.reason)
+        let hop = Hop(
+            extracted, traceID: traceID, mode: tracing.mode, sampling: decision.sampling, random: &random)
+        return TraceDecision(hop: hop, isRecorded: decision.sampling != .deny)
+    }
+
+    func decideRefused(listener: ListenerContext) -> TraceDecision {
+        let facts = Extraction(formats: listener.tracing.extract).finish(trust: .none)
+        let traceID = Hop.traceID(for: facts, bits: listener.tracing.traceIDBits, random: &random)
+        let decision = sampler.decide(
+            facts, traceID: traceID, rule: .inherit, nowMicroseconds: Clock.monotonicMicroseconds)
+        metrics.sampled(decision.reason)
+        let hop = Hop(
+            facts, traceID: traceID, mode: listener.tracing.mode, sampling: decision.sampling, random: &random)
+        return TraceDecision(hop: hop, isRecorded: decision.sampling != .deny)
+    }
+
+    /// Hands a finished span to the reporter; a full ring counts it as dropped.
+    func record(_ span: borrowing SpanRecord) {
+        if ring.push(span) { wakeReporter.ring() }
+    }
+}
+
+/// The ids of one exchange and whether its spans are recorded.
+struct TraceDecision: BitwiseCopyable {
+    var hop: Hop
+    var isRecorded: Bool
+}
