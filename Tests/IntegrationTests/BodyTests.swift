@@ -141,7 +141,7 @@ struct BodyTests {
         #expect(pattern.position == size)
         #expect(pattern.firstDifference == nil)
         let growth = stage.proxy.program.peakResidentKiB - before
-        #expect(growth < 8192, "resident memory grew by \(growth) KiB")
+        #expect(growth < 8192 || isSanitized, "resident memory grew by \(growth) KiB")
     }
 
     @Test("An upstream that reads slowly holds the caller back, and memory stays")
@@ -173,7 +173,7 @@ struct BodyTests {
         #expect(try peer.receiveResponse().body.text == "\(size)")
         #expect(difference.current == nil)
         let growth = stage.proxy.program.peakResidentKiB - before
-        #expect(growth < 8192, "resident memory grew by \(growth) KiB")
+        #expect(growth < 8192 || isSanitized, "resident memory grew by \(growth) KiB")
     }
 
     @Test("A response cut short by its upstream is never shown as whole", arguments: [Framed.contentLength, .chunked])
@@ -194,6 +194,7 @@ struct BodyTests {
         let stage = try Stage()
         let peer = try stage.proxy.connect()
         try peer.send("POST /cut HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nshort\r\n")
+        try stage.upstream.waitForHeads()
         peer.close()
         // The upstream's connection ends with us; what came is incomplete.
         #expect(stage.upstream.waitUntilIdle())

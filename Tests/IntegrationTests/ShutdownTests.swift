@@ -52,7 +52,7 @@ struct ShutdownTests {
         }
         let peer = try stage.proxy.connect()
         try peer.send(request())
-        while stage.upstream.requests.isEmpty { usleep(1000) }
+        try stage.upstream.waitForHeads()
         stage.proxy.program.signal(SIGTERM)
         #expect(stage.proxy.program.waitForExit(seconds: 0.3) == nil)
         go.change { $0 = true }
@@ -93,7 +93,7 @@ struct ShutdownTests {
             script: { _ = $0.peer.isClosed(within: 30) }, configure: { $0.shutdown = "{ drain_delay: 20s }" })
         let peer = try stage.proxy.connect()
         try peer.send(request())
-        while stage.upstream.requests.isEmpty { usleep(1000) }
+        try stage.upstream.waitForHeads()
         stage.proxy.program.signal(SIGTERM)
         #expect(stage.proxy.program.waitForExit(seconds: 0.3) == nil)
         stage.proxy.program.signal(signal)

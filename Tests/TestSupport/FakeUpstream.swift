@@ -57,6 +57,13 @@ public final class FakeUpstream: Sendable {
         return requests
     }
 
+    /// Waits until the heads of so many requests are here; their bodies may still be on the way.
+    public func waitForHeads(_ count: Int = 1, within seconds: Double = 10) throws {
+        guard state.wait(seconds: seconds, until: { $0.received.count >= count }) else {
+            throw SocketError.timeout("\(requests.count) of \(count) heads reached the upstream")
+        }
+    }
+
     public func waitUntilIdle(connections: Int = 0, within seconds: Double = 10) -> Bool {
         state.wait(seconds: seconds) { $0.open.count <= connections }
     }

@@ -7,28 +7,32 @@ public import Glibc
 public final class RunningProgram: Sendable {
     public let pid: pid_t
     private let text = Observed("")
+    /// Whether all that it printed has been read.
+    private let drained = Observed(false)
     /// As `waitpid` gave it; nil while the program runs.
     private let ended = Observed<Int32?>(nil)
 
-    /// Both outputs are captured. The environment is the given one and PATH, nothing of the test's own.
+    /// Both outputs are captured. The environment is the given one, PATH and what steers a sanitizer; nothing else of the test's.
     public init(_ path: String, _ arguments: [String] = [], environment: [String: String] = [:]) throws {
         var ends: [Int32] = [0, 0]
         guard unsafe pipe(&ends) == 0 else { throw SocketError.last("pipe") }
         defer { close(ends[1]) }
-        let variables = ["PATH": ProcessInfo.processInfo.environment["PATH"] ?? "/usr/bin"]
+        let kept = ["PATH", "ASAN_OPTIONS", "LSAN_OPTIONS", "TSAN_OPTIONS"]
+        let variables = ProcessInfo.processInfo.environment.filter { kept.contains($0.key) }
             .merging(environment) { $1 }.map { "\($0)=\($1)" }
         guard let pid = Self.spawn(path, [path] + arguments, variables, output: ends[1]) else {
             close(ends[0])
             throw SocketError.last("start \(path)")
         }
         self.pid = pid
-        let (text, ended, reader) = (text, ended, ends[0])
+        let (text, drained, ended, reader) = (text, drained, ended, ends[0])
         Thread.detachNewThread {
             var piece = [UInt8](repeating: 0, count: 1 << 14)
             while case let count = unsafe read(reader, &piece, piece.count), count > 0 {
                 text.change { $0 += String(decoding: piece[..<count], as: UTF8.self) }
             }
             close(reader)
+            drained.change { $0 = true }
         }
         Thread.detachNewThread {
             var status: Int32 = 0
@@ -51,7 +55,9 @@ public final class RunningProgram: Sendable {
 
     /// The exit status, or minus the number of the signal that ended it; nil when it still runs after the time.
     public func waitForExit(seconds: Double = 10) -> Int32? {
-        ended.wait(seconds: seconds) { $0 != nil }
+        guard ended.wait(seconds: seconds, until: { $0 != nil }) else { return nil }
+        // A child of the program may hold the pipe open for longer; its words are not waited for.
+        drained.wait(seconds: 1) { $0 }
         return ended.current.map { $0 & 0x7f == 0 ? ($0 >> 8) & 0xff : -($0 & 0x7f) }
     }
 

@@ -1,0 +1,137 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import Foundation
+import TestSupport
+import Testing
+
+@Suite("Upstream faults")
+struct FaultTests {
+    @Test("A reset in the middle of a response head is 502")
+    func resetMidHead() throws {
+        let stage = try Stage { exchange in
+            try exchange.send("HTTP/1.1 200 OK\r\nContent-Le")
+            exchange.reset()
+        }
+        #expect(try stage.proxy.exchange(request()).status == 502)
+    }
+
+    @Test("A reset in the middle of a body ends the caller's connection, and both spans tell")
+    func resetMidBody() throws {
+        let stage = try Stage { exchange in
+            try exchange.send("HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nhello")
+            exchange.reset()
+        }
+        #expect(throws: SocketError.self) { try stage.proxy.exchange(request()) }
+        #expect(try stage.collector.spans(2).allSatisfy { $0.tags["error"] != nil })
+    }
+
+    @Test("A body that drips flows at once, and its span is as long as it took")
+    func drip() throws {
+        let stage = try Stage { exchange in
+            try exchange.send("HTTP/1.1 200 OK\r\nContent-Length: 20\r\n\r\n")
+            for _ in 0..<20 {
+                try exchange.send(".")
+                usleep(10_000)
+            }
+        }
+        #expect(try stage.proxy.exchange(request()).body.text == String(repeating: ".", count: 20))
+        #expect(try stage.collector.spans(2).allSatisfy { $0.durationMicroseconds >= 180_000 })
+    }
+
+    @Test("An upstream that stops in the middle of a body is given up after the idle time")
+    func stalledBody() throws {
+        let stage = try Stage(
+            script: { exchange in
+                try exchange.send("HTTP/1.1 200 OK\r\nContent-Length: 20\r\n\r\nhalf")
+                _ = exchange.peer.isClosed(within: 20)
+                exchange.close()
+            },
+            configure: { $0.upstreams["app"]?.append("timeouts: { idle: 500ms }") })
+        let peer = try stage.proxy.connect()
+        try peer.send(request())
+        #expect(throws: SocketError.closed("16 of 20 body bytes missing")) { try peer.receiveResponse() }
+    }
+
+    @Test("A flood of interim responses is cut off with 502")
+    func interimFlood() throws {
+        let stage = try Stage { exchange in
+            try exchange.send(String(repeating: "HTTP/1.1 102 Processing\r\n\r\n", count: 5000))
+            try exchange.reply(text: "late")
+        }
+        let response = try stage.proxy.exchange(request())
+        #expect(response.status == 502)
+        #expect(response.interim.count <= 20)
+    }
+
+    @Test("An early answer to a large upload arrives, and the upload is not read to its end")
+    func earlyAnswer() throws {
+        let stage = try Stage { exchange in
+            try exchange.send("HTTP/1.1 413 Too Big\r\nContent-Length: 3\r\nConnection: close\r\n\r\nbig")
+            exchange.close()
+        }
+        let peer = try stage.proxy.connect()
+        try peer.send("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 900000\r\n\r\n")
+        // Whoever answers early may also close before all is sent.
+        do { try peer.send(Pattern.bytes(900_000)) } catch SocketError.failed {}
+        #expect(try peer.receiveResponse().status == 413)
+    }
+
+    @Test("A reader that stops is felt by the upstream before 8 MB have gone")
+    func stoppedReader() throws {
+        let sent = Observed(0)
+        let stage = try Stage { exchange in
+            try exchange.send("HTTP/1.1 200 OK\r\nContent-Length: 268435456\r\n\r\n")
+            exchange.peer.timeout = 1
+            let piece = Pattern.bytes(1 << 16)
+            while true {
+                try exchange.peer.send(piece)
+                sent.change { $0 += piece.count }
+            }
+        }
+        let before = stage.proxy.program.residentKiB
+        let peer = try stage.proxy.connect()
+        peer.limitReceiveBuffer(to: 1 << 16)
+        try peer.send(request())
+        // The upstream gives up when one piece has not gone for a second.
+        _ = try peer.receiveHead()
+        #expect(stage.upstream.waitUntilIdle())
+        #expect(sent.current > 0 && sent.current < 8 << 20, "\(sent.current) bytes went")
+        #expect(stage.proxy.program.residentKiB - before < 1024 || isSanitized)
+    }
+
+    @Test("An upstream that stops reading is felt by the caller before 8 MB have gone")
+    func stoppedUpstream() throws {
+        let go = Observed(false)
+        let stage = try Stage { exchange in
+            go.wait(seconds: 30) { $0 }
+            exchange.reset()
+        }
+        let before = stage.proxy.program.residentKiB
+        let peer = try stage.proxy.connect()
+        peer.timeout = 1
+        try peer.send("PUT / HTTP/1.1\r\nHost: a\r\nContent-Length: 268435456\r\n\r\n")
+        let piece = Pattern.bytes(1 << 16)
+        var sent = 0
+        #expect(throws: SocketError.self) {
+            while sent < 64 << 20 {
+                try peer.send(piece)
+                sent += piece.count
+            }
+        }
+        #expect(sent < 8 << 20, "\(sent) bytes went")
+        #expect(stage.proxy.program.residentKiB - before < 1024 || isSanitized)
+        go.change { $0 = true }
+    }
+
+    @Test("Connections that the upstream's kernel took and nobody serves cost no request once it is back")
+    func ghosts() throws {
+        let stage = try Stage()
+        let address = stage.upstream.address
+        for _ in 0..<3 { #expect(try stage.proxy.exchange(request()).status == 200) }
+        stage.upstream.stop()
+        #expect([502, 503].contains(try stage.proxy.exchange(request()).status))
+        let back = try FakeUpstream(on: address)
+        for _ in 0..<5 { #expect(try stage.proxy.exchange(request()).status == 200) }
+        #expect(back.requests.count == 5)
+    }
+}
