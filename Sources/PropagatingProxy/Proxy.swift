@@ -21,9 +21,9 @@ public final class Proxy {
     /// - Returns: the exit code: 0 after a clean stop, 1 if it could not start.
     public static func run(_ configuration: Configuration) -> Int32 {
         Host.ignoreBrokenPipes()
-        let log = Log(configuration.log)
-        defer { log.flush() }
         let descriptorLimit = Host.raiseDescriptorLimit()
+        guard let log = try? Log(level: configuration.log.level, format: configuration.log.format) else { return 1 }
+        defer { log.stop() }
         do throws(StartError) {
             let proxy = try Proxy(configuration, log: log)
             try proxy.start(descriptorLimit: descriptorLimit)
@@ -45,11 +45,12 @@ public final class Proxy {
         }
         let count = max(1, configuration.workers)
         workers = (0..<count).map { _ in WorkerHandle() }
-        metrics = (0..<count).map { _ in WorkerMetrics(configuration) }
+        let layout = MetricsLayout(configuration)
+        metrics = (0..<count).map { _ in WorkerMetrics(layout) }
         let rings = (0..<count).map { _ in SpanRing() }
         reporter = SpanReporter(
             exporters: configuration.tracing.exporters, names: SpanNames(configuration), rings: rings,
-            log: { log.reporter($0, $1) })
+            log: { _, _ in })
         self.rings = rings
     }
 
@@ -103,10 +104,12 @@ public final class Proxy {
 
     private func startAdmin(_ descriptor: SharedDescriptor) throws(EventLoopError) {
         admin = try AdminServer(
-            descriptor, on: loop, allowsRemote: configuration.admin?.allowsRemote ?? false,
+            descriptor, on: loop, allowRemote: configuration.admin?.allowsRemote ?? false,
             ready: { [unowned self] in shutdown == nil && workers.allSatisfy(\.isResolved) },
             metrics: { [unowned self] in
-                MetricsPage.render(metrics, spans: reporter.snapshot(), names: MetricNames(configuration))
+                MetricsPage.render(
+                    layout: MetricsLayout(configuration), workers: metrics, logLinesDropped: log.droppedCount)
+                    + SpanMetrics.render(reporter.snapshot())
             })
     }
 
@@ -115,7 +118,7 @@ public final class Proxy {
     /// First: not ready, then drain, then no more accepting. Second: now.
     private func signalled() {
         guard shutdown == nil else {
-            log.warn("second signal: stopping now", [:])
+            log.warn("second signal: stopping now")
             for worker in workers { worker.send(.abandon) }
             return
         }

@@ -8,7 +8,7 @@ public enum SpanError: UInt8, BitwiseCopyable, Sendable { case none, timeout, co
 public struct EndpointAddress: BitwiseCopyable, Sendable { public var ip = InlineArray<16, UInt8>(repeating: 0); public var port: UInt16 = 0; public init() {}
  public init(_ a: SocketAddress) { ip = a.ip; port = a.port } }
 public struct SpanRecord: BitwiseCopyable, Sendable { public enum Kind: UInt8, BitwiseCopyable, Sendable { case server, client }
- public var traceID = TraceContext().traceID, spanID = SpanID.none, parentID = SpanID.none, kind = Kind.server, isShared = false, isDebug = false, parentIsRemote = false
+ public var traceID = TraceID.none, spanID = SpanID.none, parentID = SpanID.none, kind = Kind.server, isShared = false, isDebug = false, parentIsRemote = false
  public var startMicroseconds: UInt64 = 0, durationMicroseconds: UInt64 = 0, status: UInt16 = 0, error = SpanError.none
  public var method = Method.get, methodText = InlineText<16>(), httpMinorVersion: UInt8 = 1, route: UInt16 = 0, upstream: UInt16 = 0, listener: UInt16 = 0
  public var path = InlineText<192>(), host = InlineText<64>(), requestID = InlineText<64>(), userAgent = InlineText<96>()

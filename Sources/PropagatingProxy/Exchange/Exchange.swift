@@ -98,7 +98,7 @@ final class Exchange {
         self.route = route
         guard route.fixedReply == nil else { return .noRoute }
         changes = RequestWriter.Changes(
-            trace: decision.hop.server, formats: listener.tracing.inject, peer: downstream.peerText,
+            trace: decision.hop.inbound, formats: listener.tracing.inject, peer: downstream.peerText,
             forwarded: listener.forwarded, replacedPathCount: route.replacedPathCount(path), addsVia: listener.addsVia,
             requestID: facts.mintedRequestID)
         bodyLimit = listener.bodyLimit
@@ -133,11 +133,9 @@ final class Exchange {
         switch target.acquire(isFresh: isFresh) {
         case .ready(let connection):
             adopt(connection)
-            worker.metrics.upstreamConnection(isReused: connection.useCount > 0)
-            sendRequest(on: connection, headIsParsed: headIsParsed)
+                        sendRequest(on: connection, headIsParsed: headIsParsed)
         case .connecting(let connection):
             adopt(connection)
-            worker.metrics.upstreamConnection(isReused: false)
             connection.setDeadline(milliseconds: target.settings.connectMilliseconds)
         case .failed(let error): connectFailed(error)
         }
@@ -157,7 +155,7 @@ final class Exchange {
 
     /// Nothing has been sent, so another address may be tried, once.
     private func connectFailed(_ error: ProxyError) {
-        if let route, let target = route.upstream { worker.metrics.upstreamError(target.number, error) }
+        noteUpstreamFault(error)
         dropUpstream(error)
         guard !flags.contains(.triedOther), let target = route?.upstream, target.addressCount > 1 else {
             return reply(error)
@@ -203,7 +201,8 @@ final class Exchange {
     private func writeHead(
         from input: borrowing Buffer, to output: inout Buffer, route: RouteContext, changes: RequestWriter.Changes
     ) -> Bool? {
-        let needed = Int(head.length) + RequestWriter.addedByteCount + route.addedByteCount + worker.traceState.byteCount
+        let needed = Int(head.length) + RequestWriter.addedByteCount + route.addedByteCount
+            + (worker.traceState.isEmpty ? 0 : TraceState.maximumByteCount)
         let bytes = input.readable
         return output.append { out in
             guard out.freeCapacity >= needed else { return false }
@@ -530,7 +529,7 @@ final class Exchange {
         guard flags.contains(.replayable), !hasResponseBytes, interimCount == 0, isSafe else {
             return fail(.upstreamClosed)
         }
-        worker.metrics.replayed()
+        worker.metrics.requestReplayed(Int(route?.upstream?.number ?? 0))
         dropUpstream(.upstreamClosed)
         flags.subtract([.replayable, .requestBegun, .requestSent, .requestLeft, .requestBlocked])
         attempt += 1
@@ -615,10 +614,15 @@ final class Exchange {
 
     /// Before a response head has gone out, the downstream is told; afterwards it must see a cut.
     private func fail(_ error: ProxyError) {
-        if error.isUpstreamFault, let target = route?.upstream { worker.metrics.upstreamError(target.number, error) }
+        if error.isUpstreamFault { noteUpstreamFault(error) }
         guard !flags.contains(.responseBegun), error.status != 0 else { return abort(error) }
         dropUpstream(error)
         reply(error)
+    }
+
+    private func noteUpstreamFault(_ error: ProxyError) {
+        guard let target = route?.upstream else { return }
+        worker.metrics.upstreamFailed(Int(target.number), reason: error.labelIndex)
     }
 
     private func reply(_ error: ProxyError) {
@@ -629,7 +633,7 @@ final class Exchange {
             LocalReply.write(
                 status: error.status, reason: error.reason, isHead: responseMethod == .head, closes: closes, into: &$0)
         }
-        worker.metrics.localReply(error)
+        worker.metrics.repliedLocally(reason: error.labelIndex)
         report.answered(status: error.status, error: error, worker: worker)
         endLocally(downstream)
     }

@@ -13,14 +13,13 @@ struct ExchangeReport: BitwiseCopyable {
     private var client = SpanRecord()
     private var isRecorded = false
     private var attemptRuns = false
-    private var reportsClient = false
-    private var hop = Hop()
+    private var hop = Hop.none
     private var startMicroseconds: UInt64 = 0
     private var attemptMicroseconds: UInt64 = 0
     private var epochOffset: UInt64 = 0
     private var responseStatus: UInt16 = 0
     /// The context the present attempt sends upstream.
-    private(set) var sentContext = TraceContext()
+    private(set) var sentContext = TraceContext.none
 
     mutating func begin(
         head: RequestHead, bytes: Span<UInt8>, facts: RequestFacts, decision: TraceDecision, route: RouteContext?,
@@ -28,9 +27,8 @@ struct ExchangeReport: BitwiseCopyable {
     ) {
         start(worker)
         hop = decision.hop
-        sentContext = hop.server
+        sentContext = hop.inbound
         isRecorded = decision.isRecorded
-        reportsClient = listener.tracing.mode != .single
         server.route = route?.number ?? 0
         guard isRecorded else { return }
         describe(listener: listener, peer: peer)
@@ -74,13 +72,13 @@ struct ExchangeReport: BitwiseCopyable {
     }
 
     private mutating func describe(listener: ListenerContext, peer: SocketAddress) {
-        server.traceID = hop.server.traceID
-        server.spanID = hop.server.spanID
-        server.parentID = hop.server.parentID
+        server.traceID = hop.inbound.traceID
+        server.spanID = hop.inbound.spanID
+        server.parentID = hop.inbound.parentID
         server.kind = .server
         server.isShared = hop.isShared
-        server.isDebug = hop.server.sampling == .debug
-        server.parentIsRemote = !hop.server.parentID.isNone
+        server.isDebug = hop.inbound.sampling == .debug
+        server.parentIsRemote = !hop.inbound.parentID.isNone
         server.listener = listener.number
         server.peer = EndpointAddress(peer)
         server.resendCount = 0
@@ -91,14 +89,14 @@ struct ExchangeReport: BitwiseCopyable {
     // MARK: Attempts
 
     mutating func beginAttempt(_ number: UInt8, to address: SocketAddress, worker: Worker) {
-        sentContext = hop.client(random: &worker.random)
+        sentContext = hop.attempt(random: &worker.random)
         attemptMicroseconds = number == 0 ? startMicroseconds : Clock.monotonicMicroseconds
         attemptRuns = true
-        guard isRecorded, reportsClient else { return }
+        guard isRecorded, hop.reportsAttempts else { return }
         client = server
         client.kind = .client
         client.spanID = sentContext.spanID
-        client.parentID = hop.server.spanID
+        client.parentID = hop.inbound.spanID
         client.isShared = false
         client.parentIsRemote = false
         client.peer = EndpointAddress(address)
@@ -115,7 +113,7 @@ struct ExchangeReport: BitwiseCopyable {
 
     private mutating func recordClient(now: UInt64, error: SpanError, worker: Worker) {
         attemptRuns = false
-        guard isRecorded, reportsClient else { return }
+        guard isRecorded, hop.reportsAttempts else { return }
         client.startMicroseconds = attemptMicroseconds &+ epochOffset
         client.durationMicroseconds = max(1, now - attemptMicroseconds)
         client.status = responseStatus
@@ -150,7 +148,7 @@ struct ExchangeReport: BitwiseCopyable {
 
     private mutating func recordServer(now: UInt64, status: UInt16, error: SpanError, worker: Worker) {
         let duration = now - startMicroseconds
-        worker.metrics.requestEnded(route: server.route, status: status, microseconds: duration)
+        worker.metrics.requestEnded(route: Int(server.route), status: status, microseconds: duration)
         guard isRecorded else { return }
         server.startMicroseconds = startMicroseconds &+ epochOffset
         server.durationMicroseconds = max(1, duration)

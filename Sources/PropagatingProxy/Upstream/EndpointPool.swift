@@ -9,11 +9,15 @@ final class EndpointPool {
     private let loop: EventLoop
     private let buffers: BufferPool
     private var idle: [UpstreamConnection] = []
-    /// Open connections, idle ones among them.
-    private(set) var openCount = 0
-    var idleCount: Int { idle.count }
+    private let upstream: Int
+    private let metrics: WorkerMetrics
 
-    init(_ address: SocketAddress, settings: UpstreamSettings, buffers: BufferPool, on loop: EventLoop) {
+    init(
+        _ address: SocketAddress, upstream: Int, settings: UpstreamSettings, buffers: BufferPool,
+        metrics: WorkerMetrics, on loop: EventLoop
+    ) {
+        self.upstream = upstream
+        self.metrics = metrics
         self.address = address
         self.settings = settings
         self.buffers = buffers
@@ -21,7 +25,11 @@ final class EndpointPool {
     }
 
     /// An idle connection that nobody has closed as far as is known.
-    func takeIdle() -> UpstreamConnection? { idle.popLast() }
+    func takeIdle() -> UpstreamConnection? {
+        guard let connection = idle.popLast() else { return nil }
+        metrics.upstreamReused(upstream)
+        return connection
+    }
 
     /// A new connection for the exchange, still connecting or (unix sockets) connected.
     func connect() -> Result<UpstreamConnection, ProxyError> {
@@ -33,7 +41,7 @@ final class EndpointPool {
     }
 
     private func open(_ descriptor: consuming Descriptor, isConnecting: Bool) -> UpstreamConnection {
-        openCount += 1
+        metrics.upstreamOpened(upstream)
         return UpstreamConnection(
             descriptor, isConnecting: isConnecting, pool: self, buffers: buffers, on: loop)
     }
@@ -43,13 +51,16 @@ final class EndpointPool {
         connection.servedOne()
         guard idle.count < settings.maximumIdle, !connection.peerHasEnded else { return close(connection) }
         connection.setDeadline(milliseconds: settings.poolIdleMilliseconds)
+        metrics.upstreamIdle(upstream)
         idle.append(connection)
     }
 
     /// Closes a connection that cannot be used again.
-    func close(_ connection: UpstreamConnection) {
+    func close(_ connection: UpstreamConnection) { close(connection, wasIdle: false) }
+
+    private func close(_ connection: UpstreamConnection, wasIdle: Bool) {
         guard connection.isOpen else { return }
-        openCount -= 1
+        metrics.upstreamClosed(upstream, wasIdle: wasIdle)
         connection.exchange = nil
         connection.close()
         connection.input.release()
@@ -59,13 +70,13 @@ final class EndpointPool {
     /// An idle connection was closed by its peer or by its idle timeout.
     func lost(_ connection: UpstreamConnection) {
         idle.removeAll { $0 === connection }
-        close(connection)
+        close(connection, wasIdle: true)
     }
 
     /// Closes what is idle; used when the address is gone or the worker stops.
     func closeIdle() {
         let closing = idle
         idle.removeAll()
-        for connection in closing { close(connection) }
+        for connection in closing { close(connection, wasIdle: true) }
     }
 }

@@ -30,7 +30,7 @@ final class Upstream {
 
     /// - Parameter endpoints: not empty.
     init(
-        number: UInt16, endpoints: [EndpointName], settings: UpstreamSettings, resolver: Resolver,
+        number: UInt16, endpoints: [EndpointName], settings: UpstreamSettings, metrics: WorkerMetrics, resolver: Resolver,
         buffers: BufferPool, log: Log, on loop: EventLoop
     ) throws(EventLoopError) {
         self.number = number
@@ -39,17 +39,13 @@ final class Upstream {
         for endpoint in self.endpoints {
             try endpoint.start(
                 resolver: resolver, on: loop,
-                changed: { [unowned self] in addressesChanged(buffers: buffers, on: loop) },
+                changed: { [unowned self] in addressesChanged(buffers: buffers, metrics: metrics, on: loop) },
                 failed: { host, reason in log.warn("name not resolved", ["host": host, "reason": reason]) })
         }
     }
 
     /// Whether every name has been looked up at least once, with or without success.
     var isResolved: Bool { endpoints.allSatisfy(\.isSettled) }
-    /// Open and idle connections, for the gauges.
-    var connectionCounts: (open: Int, idle: Int) {
-        pools.reduce((0, 0)) { ($0.0 + $1.openCount, $0.1 + $1.idleCount) }
-    }
     /// How many addresses an exchange may try.
     var addressCount: Int { pools.count }
 
@@ -68,11 +64,12 @@ final class Upstream {
     }
 
     /// Pools of addresses that stay are kept with their connections.
-    private func addressesChanged(buffers: BufferPool, on loop: EventLoop) {
+    private func addressesChanged(buffers: BufferPool, metrics: WorkerMetrics, on loop: EventLoop) {
         var next: [EndpointPool] = []
         for address in endpoints.flatMap(\.addresses) where !next.contains(where: { $0.address == address }) {
             let known = pools.first { $0.address == address }
-            next.append(known ?? EndpointPool(address, settings: settings, buffers: buffers, on: loop))
+            next.append(known ?? EndpointPool(
+                address, upstream: Int(number), settings: settings, buffers: buffers, metrics: metrics, on: loop))
         }
         for pool in pools where !next.contains(where: { $0 === pool }) { pool.closeIdle() }
         pools = next

@@ -53,5 +53,5 @@ struct TracingContext: BitwiseCopyable, Sendable {
     var extract: FormatList
     var inject: FormatList
     var mode: SpanMode
-    var traceIDBits: Int
+    var traceIDWidth: TraceIDWidth
 }

@@ -33,6 +33,7 @@ final class Worker {
     private var spareExchanges: [Exchange] = []
     private var housekeeping: LoopTimer?
     private let log: Log
+    private var countedRefusals = 0
     private(set) var openCount = 0
     private let connectionLimit: Int
 
@@ -98,31 +99,21 @@ final class Worker {
 
     private func keepHouse() {
         epochOffset = Clock.epochMicroseconds &- Clock.monotonicMicroseconds
-        publishGauges()
-    }
-
-    private func publishGauges() {
-        var open = 0
-        var idle = 0
-        for upstream in upstreams {
-            let counts = upstream.connectionCounts
-            open += counts.open
-            idle += counts.idle
-        }
-        metrics.gauges(
-            downstreams: openCount, upstreamsOpen: open, upstreamsIdle: idle, buffersInUse: buffers.inUse,
-            buffersRefused: buffers.refusedCount, acceptsRefused: listeners.reduce(0) { $0 + $1.refusedCount })
+        metrics.noteBuffers(of: buffers)
+        let refused = listeners.reduce(0) { $0 + $1.refusedCount }
+        metrics.downstreamRefused(UInt64(refused - countedRefusals))
+        countedRefusals = refused
     }
 
     // MARK: Downstream connections
 
     private func accept(_ descriptor: consuming Descriptor, from peer: SocketAddress, on listener: ListenerContext) {
         guard openCount < connectionLimit else {
-            metrics.connectionRefused()
+            metrics.downstreamRefused()
             return  // the descriptor closes
         }
         openCount += 1
-        metrics.connectionAccepted()
+        metrics.downstreamOpened()
         let slot = freeSlots.popLast() ?? downstreams.count
         let connection = DownstreamConnection(descriptor, peer: peer, listener: listener, slot: slot, worker: self)
         if slot == downstreams.count { downstreams.append(connection) } else { downstreams[slot] = connection }
@@ -133,6 +124,7 @@ final class Worker {
         downstreams[connection.slot] = nil
         freeSlots.append(connection.slot)
         openCount -= 1
+        metrics.downstreamClosed()
         if isFinishing, openCount == 0 { loop.stop() }
     }
 
@@ -164,26 +156,33 @@ final class Worker {
     func decide(_ facts: RequestFacts, route: RouteContext?, listener: ListenerContext) -> TraceDecision {
         let extracted = facts.extracted
         let tracing = listener.tracing
-        let traceID = Hop.traceID(for: extracted, bits: tracing.traceIDBits, random: &random)
+        let traceID = Hop.traceID(for: extracted, width: tracing.traceIDWidth, random: &random)
         let decision = sampler.decide(
             extracted, traceID: traceID, rule: route?.sampling ?? .inherit,
             nowMicroseconds: Clock.monotonicMicroseconds)
-        metrics.propagated(extracted)
-        metrics.sampled(decision.reason)
+        metrics.propagated(outcome: Int(extracted.outcome.rawValue))
+        if extracted.malformed != [] { noteMalformed(extracted.malformed) }
+        metrics.sampled(reason: Int(decision.reason.rawValue))
         let hop = Hop(
-            extracted, traceID: traceID, mode: tracing.mode, sampling: decision.sampling, random: &random)
-        return TraceDecision(hop: hop, isRecorded: decision.sampling != .deny)
+            extracted, traceID: traceID, sampling: decision.sampling, mode: tracing.mode, random: &random)
+        return TraceDecision(hop: hop, isRecorded: decision.sampling.isRecorded)
+    }
+
+    private func noteMalformed(_ fields: MalformedFields) {
+        for index in 0..<MalformedFields.kindCount where fields.contains(MalformedFields(rawValue: 1 << index)) {
+            metrics.sawMalformed(field: index)
+        }
     }
 
     func decideRefused(listener: ListenerContext) -> TraceDecision {
-        let facts = Extraction(formats: listener.tracing.extract).finish(trust: .none)
-        let traceID = Hop.traceID(for: facts, bits: listener.tracing.traceIDBits, random: &random)
+        let nothing = Extracted()
+        let traceID = Hop.traceID(for: nothing, width: listener.tracing.traceIDWidth, random: &random)
         let decision = sampler.decide(
-            facts, traceID: traceID, rule: .inherit, nowMicroseconds: Clock.monotonicMicroseconds)
-        metrics.sampled(decision.reason)
+            nothing, traceID: traceID, rule: .inherit, nowMicroseconds: Clock.monotonicMicroseconds)
+        metrics.sampled(reason: Int(decision.reason.rawValue))
         let hop = Hop(
-            facts, traceID: traceID, mode: listener.tracing.mode, sampling: decision.sampling, random: &random)
-        return TraceDecision(hop: hop, isRecorded: decision.sampling != .deny)
+            nothing, traceID: traceID, sampling: decision.sampling, mode: listener.tracing.mode, random: &random)
+        return TraceDecision(hop: hop, isRecorded: decision.sampling.isRecorded)
     }
 
     /// Hands a finished span to the reporter; a full ring counts it as dropped.

@@ -43,7 +43,7 @@ struct WorkerPlan: Sendable {
         for (number, upstream) in configuration.upstreams.enumerated() {
             upstreams.append(
                 try Upstream(
-                    number: UInt16(clamping: number + 1), endpoints: [upstream.endpoint], settings: UpstreamSettings(), resolver: resolver, buffers: worker.buffers,
+                    number: UInt16(clamping: number + 1), endpoints: [upstream.endpoint], settings: UpstreamSettings(), metrics: metrics, resolver: resolver, buffers: worker.buffers,
                     log: log, on: loop))
         }
         try worker.start(upstreams: upstreams, listeners: contexts(upstreams))
@@ -85,7 +85,7 @@ struct WorkerPlan: Sendable {
         routeCount += 1
         for (number, _) in configuration.listeners.enumerated() {
             let route = RouteContext(number: 1, upstream: upstreams[0], sampling: .inherit, rewrite: .none, hostReplacement: [], upstreamAuthority: Array("up".utf8), responseMilliseconds: nil, fixedReply: nil)
-            contexts.append((listeners[number], ListenerContext(number: 0, routes: RouteTable(), contexts: [route], tracing: TracingContext(extract: FormatList([.b3Multi]), inject: FormatList([.b3Multi]), mode: .newChild, traceIDBits: 128), trust: .all, timeouts: ClientTimeouts(), headLimits: HeadLimits(), forwarded: .append, addsVia: false, bodyLimit: 0)))
+            contexts.append((listeners[number], ListenerContext(number: 0, routes: RouteTable(), contexts: [route], tracing: TracingContext(extract: FormatList([.b3Multi]), inject: FormatList([.b3Multi]), mode: .newChild, traceIDWidth: .full), trust: .all, timeouts: ClientTimeouts(), headLimits: HeadLimits(), forwarded: .append, addsVia: false, bodyLimit: 0)))
         }
         return contexts
     }
