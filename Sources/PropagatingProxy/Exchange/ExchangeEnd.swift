@@ -1,0 +1,101 @@
+// SPDX-License-Identifier: Apache-2.0
+import EventLoop
+import HTTP1
+
+/// How an exchange ends: whole, with a reply of our own, or cut.
+extension Exchange {
+    /// The response has gone to the kernel whole.
+    func responseEnded(_ downstream: DownstreamConnection, _ upstream: UpstreamConnection) {
+        let keepsAlive = flags.isSuperset(of: [.keepsAlive, .requestSent])
+        // Bytes behind the response are no answer to anything we asked.
+        let isReusable = flags.isSuperset(of: [.reusesUpstream, .requestSent]) && upstream.input.isEmpty
+        report.ended(requestBytes: requestRelay.byteCount, responseBytes: responseRelay.byteCount, worker: worker)
+        if isReusable { upstream.pool.giveBack(upstream) } else { upstream.pool.close(upstream) }
+        finish()
+        downstream.exchangeEnded(keepsAlive: keepsAlive)
+    }
+
+    /// Before a response head has gone out, the downstream is told; afterwards it must see a cut.
+    func fail(_ error: ProxyError) {
+        guard let downstream else { return }
+        if error.isUpstreamFault { noteUpstreamFault(error) }
+        guard !flags.contains(.responseBegun), error.status != 0 else { return abort(error) }
+        dropUpstream(error)
+        reply(error, to: downstream)
+    }
+
+    /// Cuts both connections: nobody is left to tell, or the response has begun.
+    func abort(_ error: ProxyError) {
+        guard let downstream else { return }
+        dropUpstream(error)
+        report.aborted(error: error, worker: worker)
+        finish()
+        downstream.exchangeAborted()
+    }
+
+    /// Ends the attempt on the upstream connection; its CLIENT span tells why.
+    func dropUpstream(_ error: ProxyError) {
+        guard let connection = upstream else { return }
+        upstream = nil
+        report.endAttempt(error: error, worker: worker)
+        connection.pool.close(connection)
+    }
+
+    func noteUpstreamFault(_ error: ProxyError) {
+        guard let target = route?.upstream else { return }
+        worker.metrics.upstreamFailed(Int(target.number), reason: error.labelIndex)
+    }
+
+    // MARK: Local replies
+
+    func reply(_ error: ProxyError, to downstream: DownstreamConnection) {
+        settleInput(downstream, mayKeepAlive: !error.breaksFraming)
+        let closes = !flags.contains(.keepsAlive)
+        _ = downstream.output.append {
+            LocalReply.write(
+                status: error.status, reason: error.reason, isHead: head.method == .head, closes: closes, into: &$0)
+        }
+        worker.metrics.repliedLocally(reason: error.labelIndex)
+        report.answered(status: error.status, error: error, worker: worker)
+        endLocally(downstream)
+    }
+
+    func reply(_ fixed: Configuration.FixedReply, to downstream: DownstreamConnection) {
+        settleInput(downstream, mayKeepAlive: true)
+        let closes = !flags.contains(.keepsAlive)
+        _ = downstream.output.append {
+            LocalReply.write(
+                status: fixed.status, body: fixed.body.span, isHead: head.method == .head, closes: closes, into: &$0)
+        }
+        report.answered(status: fixed.status, error: nil, worker: worker)
+        endLocally(downstream)
+    }
+
+    /// Leaves the next request at the front of the input, if there can be one.
+    private func settleInput(_ downstream: DownstreamConnection, mayKeepAlive: Bool) {
+        let requestIsRead = head.framing == .none || flags.contains(.requestSent)
+        if mayKeepAlive, requestIsRead, flags.contains(.keepsAlive) {
+            downstream.input.consume(flags.contains(.requestBegun) ? downstream.retainedCount : Int(head.length))
+        } else {
+            flags.remove(.keepsAlive)
+        }
+        downstream.retainedCount = 0
+    }
+
+    /// A local reply is small: a peer whose socket takes none of it is not waited for.
+    private func endLocally(_ downstream: DownstreamConnection) {
+        let outcome = downstream.flush(&downstream.output)
+        let keepsAlive = flags.contains(.keepsAlive)
+        finish()
+        guard case .sent = outcome, downstream.output.isEmpty else { return downstream.exchangeAborted() }
+        downstream.exchangeEnded(keepsAlive: keepsAlive)
+    }
+
+    /// Back to the pool; nothing of this object may be used afterwards.
+    private func finish() {
+        downstream = nil
+        upstream = nil
+        route = nil
+        worker.recycle(self)
+    }
+}

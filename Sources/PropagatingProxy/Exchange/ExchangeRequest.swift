@@ -1,0 +1,184 @@
+// SPDX-License-Identifier: Apache-2.0
+import EventLoop
+import HTTP1
+import Propagation
+
+/// An exchange's way upstream: a connection, the head, the body.
+extension Exchange {
+    // MARK: Upstream connection
+
+    /// - Parameters:
+    ///   - isFresh: only a new connection will do.
+    ///   - headIsParsed: whether the worker's field table still holds this request's lines.
+    func acquire(for downstream: DownstreamConnection, route: RouteContext, isFresh: Bool, headIsParsed: Bool) {
+        guard let target = route.upstream else { return reply(.noAddress, to: downstream) }
+        switch target.acquire(isFresh: isFresh) {
+        case .ready(let connection):
+            adopt(connection)
+            sendRequest(downstream, connection, route, headIsParsed: headIsParsed)
+        case .connecting(let connection):
+            adopt(connection)
+            connection.setDeadline(milliseconds: target.settings.connectMilliseconds)
+        case .failed(let error): connectFailed(error)
+        }
+    }
+
+    private func adopt(_ connection: UpstreamConnection) {
+        upstream = connection
+        connection.exchange = self
+        report.beginAttempt(attempt, to: connection.pool.address, worker: worker)
+    }
+
+    /// - Parameter errno: how the connect ended; 0 is well.
+    func upstreamConnected(_ upstream: UpstreamConnection, errno: CInt) {
+        guard errno == 0 else { return connectFailed(.connectFailed(errno: errno)) }
+        guard let downstream, let route else { return }
+        sendRequest(downstream, upstream, route, headIsParsed: false)
+    }
+
+    /// Nothing has been sent, so another address may be tried, once.
+    func connectFailed(_ error: ProxyError) {
+        guard let downstream, let route else { return }
+        noteUpstreamFault(error)
+        dropUpstream(error)
+        guard !flags.contains(.triedOther), let target = route.upstream, target.addressCount > 1 else {
+            return reply(error, to: downstream)
+        }
+        flags.insert(.triedOther)
+        attempt += 1
+        acquire(for: downstream, route: route, isFresh: false, headIsParsed: false)
+    }
+
+    // MARK: Head
+
+    private func sendRequest(
+        _ downstream: DownstreamConnection, _ upstream: UpstreamConnection, _ route: RouteContext, headIsParsed: Bool
+    ) {
+        if !headIsParsed {
+            // Another exchange has used the worker's table since; the head lies unchanged at the front.
+            guard worker.reparse(downstream.input, listener: downstream.listener) else { return fail(.outOfBuffers) }
+        }
+        guard let fits = writeHead(from: downstream.input, to: &upstream.output, route: route) else {
+            return fail(.outOfBuffers)
+        }
+        guard fits else { return fail(.headTooLarge) }
+        flags.insert(.requestBegun)
+        requestRelay = BodyRelay(head.framing, writesChunks: head.framing == .chunked)
+        downstream.retainedCount = Int(head.length)
+        if upstream.useCount > 0, attempt == 0 {
+            flags.insert(.replayable)
+        } else {
+            releaseRetained(downstream)
+        }
+        if head.expectsContinue { sendContinue(downstream) }
+        relayRequest(downstream, upstream)
+    }
+
+    /// - Returns: whether it had room; `nil` without a buffer.
+    private func writeHead(from input: borrowing Buffer, to output: inout Buffer, route: RouteContext) -> Bool? {
+        guard let changes else { return false }
+        let needed =
+            Int(head.length) + RequestWriter.addedByteCount + route.addedByteCount
+            + (worker.traceState.isEmpty ? 0 : TraceState.maximumByteCount)
+        let bytes = input.readable
+        return output.append { out in
+            guard out.freeCapacity >= needed else { return false }
+            RequestWriter.write(
+                bytes, head: head, fields: worker.fields, route: route, changes: changes, trace: report.sentContext,
+                traceState: worker.traceState, into: &out)
+            return true
+        }
+    }
+
+    /// `Expect: 100-continue` is answered here: the body is wanted, the upstream is not asked (RFC 9110 §10.1.1).
+    private func sendContinue(_ downstream: DownstreamConnection) {
+        guard !flags.contains(.continueSent), downstream.output.isEmpty else { return }
+        flags.insert(.continueSent)
+        guard downstream.input.count == downstream.retainedCount else { return }  // the body is already here
+        _ = downstream.output.append { $0.write("HTTP/1.1 100 Continue\r\n\r\n") }
+        _ = downstream.flush(&downstream.output)
+    }
+
+    /// What was kept for a replay is not needed any more.
+    func releaseRetained(_ downstream: DownstreamConnection) {
+        flags.remove(.replayable)
+        downstream.input.consume(downstream.retainedCount)
+        downstream.retainedCount = 0
+    }
+
+    // MARK: Body
+
+    /// Sends what there is of the request; also one direction of a tunnel.
+    func relayRequest(_ downstream: DownstreamConnection, _ upstream: UpstreamConnection) {
+        guard !flags.contains(.requestSent) else { return }
+        for _ in 0..<Self.turnLimit {
+            let outcome = Pump.run(
+                &requestRelay, from: &downstream.input, skipping: &downstream.retainedCount,
+                retains: flags.contains(.replayable), through: &upstream.output, to: upstream)
+            switch outcome {
+            case .finished: return requestEnded(downstream, upstream)
+            case .blocked: return requestBlocked(downstream, upstream)
+            case .malformed(let error): return fail(.malformedRequest(error))
+            case .sinkFailed:
+                // An early response, such as 413, may lie before the reset that stopped us.
+                flags.insert(.requestBlocked)
+                upstream.assumeReadable()
+                return relayResponse(downstream, upstream)
+            case .needsSource: guard receiveRequest(downstream, upstream) else { return }
+            }
+        }
+        downstream.resumeSoon()
+    }
+
+    /// Reads more of the request; `false` when it must be waited for or has ended.
+    private func receiveRequest(_ downstream: DownstreamConnection, _ upstream: UpstreamConnection) -> Bool {
+        flags.insert(.requestLeft)
+        let limit = downstream.listener.bodyLimit
+        if limit > 0, requestRelay.byteCount > limit, !flags.contains(.isTunnel) {
+            fail(.bodyTooLarge)
+            return false
+        }
+        guard downstream.mayRead else {
+            awaitRequestBody(downstream, upstream)
+            return false
+        }
+        switch downstream.receive(into: &downstream.input) {
+        case .bytes: return true
+        case .wouldBlock: awaitRequestBody(downstream, upstream)
+        case .full where flags.contains(.replayable):
+            releaseRetained(downstream)
+            return true
+        case .full: fail(.outOfBuffers)
+        case .endOfStream where flags.contains(.isTunnel):
+            tunnelSideEnded(downstream, upstream, sourceIsDownstream: true)
+        case .endOfStream, .failed: abort(.downstreamGone)
+        }
+        return false
+    }
+
+    private func requestBlocked(_ downstream: DownstreamConnection, _ upstream: UpstreamConnection) {
+        flags.formUnion([.requestLeft, .requestBlocked])
+        guard !flags.contains(.isTunnel) else { return }
+        downstream.setDeadline(milliseconds: nil)
+        upstream.setDeadline(milliseconds: route?.upstream?.settings.idleMilliseconds)
+    }
+
+    private func awaitRequestBody(_ downstream: DownstreamConnection, _ upstream: UpstreamConnection) {
+        flags.remove(.requestBlocked)
+        downstream.input.releaseIfEmpty()
+        upstream.output.releaseIfEmpty()
+        guard !flags.contains(.isTunnel) else { return renewTunnel(downstream, upstream) }
+        downstream.setDeadline(milliseconds: downstream.listener.timeouts.requestBodyIdleMilliseconds)
+        if !flags.contains(.responseBegun) { upstream.setDeadline(milliseconds: nil) }
+    }
+
+    private func requestEnded(_ downstream: DownstreamConnection, _ upstream: UpstreamConnection) {
+        flags.formUnion([.requestSent, .requestLeft])
+        flags.remove(.requestBlocked)
+        upstream.output.release()
+        if head.framing != .none { downstream.setDeadline(milliseconds: nil) }
+        if !flags.contains(.responseBegun) { upstream.setDeadline(milliseconds: route?.responseMilliseconds) }
+        // Bytes that came while the request went out have raised their event already.
+        if upstream.mayRead { relayResponse(downstream, upstream) }
+    }
+}

@@ -1,0 +1,262 @@
+// SPDX-License-Identifier: Apache-2.0
+import EventLoop
+import HTTP1
+
+/// An exchange's way back: interim heads, the final head, the body.
+extension Exchange {
+    /// Passes on what there is of the response; also one direction of a tunnel.
+    func relayResponse(_ downstream: DownstreamConnection, _ upstream: UpstreamConnection) {
+        for _ in 0..<Self.turnLimit {
+            if !flags.contains(.responseBegun) {
+                guard readHead(downstream, upstream) else { return }
+                continue
+            }
+            var skipped = 0
+            let outcome = Pump.run(
+                &responseRelay, from: &upstream.input, skipping: &skipped, retains: false,
+                through: &downstream.output, to: downstream)
+            switch outcome {
+            case .finished: return responseEnded(downstream, upstream)
+            case .blocked: return responseBlocked(downstream, upstream)
+            case .malformed(let error): return fail(.malformedResponse(error))
+            case .sinkFailed: return abort(.downstreamGone)
+            case .needsSource: guard receiveResponse(downstream, upstream) else { return }
+            }
+        }
+        upstream.resumeSoon()
+    }
+
+    /// Reads more of the response; `false` when it must be waited for or has ended.
+    private func receiveResponse(_ downstream: DownstreamConnection, _ upstream: UpstreamConnection) -> Bool {
+        guard upstream.mayRead else {
+            awaitResponse(downstream, upstream)
+            return false
+        }
+        switch upstream.receive(into: &upstream.input) {
+        case .bytes: return true
+        case .wouldBlock: awaitResponse(downstream, upstream)
+        case .full: fail(upstream.input.isFull ? .malformedResponse(.headTooLarge) : .outOfBuffers)
+        case .failed: upstreamClosed(downstream, upstream, isReset: true)
+        case .endOfStream: upstreamClosed(downstream, upstream, isReset: false)
+        }
+        return false
+    }
+
+    private func awaitResponse(_ downstream: DownstreamConnection, _ upstream: UpstreamConnection) {
+        flags.remove(.responseBlocked)
+        upstream.input.releaseIfEmpty()
+        downstream.output.releaseIfEmpty()
+        if flags.contains(.isTunnel) { return renewTunnel(downstream, upstream) }
+        guard flags.contains(.responseBegun) else { return }  // the response deadline runs
+        upstream.setDeadline(milliseconds: route?.upstream?.settings.idleMilliseconds)
+        if flags.contains(.requestSent) { downstream.setDeadline(milliseconds: nil) }
+    }
+
+    private func responseBlocked(_ downstream: DownstreamConnection, _ upstream: UpstreamConnection) {
+        flags.insert(.responseBlocked)
+        guard !flags.contains(.isTunnel) else { return }
+        upstream.setDeadline(milliseconds: nil)
+        downstream.setDeadline(milliseconds: route?.upstream?.settings.idleMilliseconds)
+    }
+
+    // MARK: Head
+
+    /// - Returns: whether to go on: a final head has been passed on, an interim one taken, or bytes were read.
+    private func readHead(_ downstream: DownstreamConnection, _ upstream: UpstreamConnection) -> Bool {
+        if upstream.input.count > responseSeenCount {
+            if flags.contains(.replayable) { releaseRetained(downstream) }
+            do throws(SyntaxError) {
+                let progress = try parseHead(upstream.input, limits: downstream.listener.responseLimits)
+                if case .complete(let response) = progress {
+                    responseSeenCount = 0
+                    return take(response, downstream, upstream)
+                }
+                responseSeenCount = upstream.input.count
+            } catch {
+                fail(.malformedResponse(error))
+                return false
+            }
+        }
+        return receiveResponse(downstream, upstream)
+    }
+
+    private func parseHead(
+        _ input: borrowing Buffer, limits: HeadLimits
+    ) throws(SyntaxError) -> HeadProgress<ResponseHead> {
+        try parseResponseHead(
+            input.readable, alreadySeen: responseSeenCount, requestMethod: head.method, limits: limits,
+            fields: &worker.fields)
+    }
+
+    private func take(
+        _ response: ResponseHead, _ downstream: DownstreamConnection, _ upstream: UpstreamConnection
+    ) -> Bool {
+        if response.status < 200 {
+            return response.status == 101
+                ? takeUpgrade(response, downstream, upstream) : takeInterim(response, downstream, upstream)
+        }
+        var changes = ResponseWriter.Changes()
+        if response.framing == .untilClose || response.framing == .chunked {
+            // An HTTP/1.0 downstream knows no chunks: the end of its body is the end of the connection.
+            changes.writesChunks = head.minorVersion == 1
+            if !changes.writesChunks { flags.remove(.keepsAlive) }
+        }
+        // The rest of a request whose response is known is not wanted (RFC 9112 §9.6).
+        if !flags.contains(.requestSent) || worker.isDraining { flags.remove(.keepsAlive) }
+        changes.closes = !flags.contains(.keepsAlive)
+        changes.keepsAlive10 = head.minorVersion == 0 && !changes.closes
+        changes.addsVia = downstream.listener.addsVia
+        if response.keepAlive, flags.contains(.requestSent) { flags.insert(.reusesUpstream) }
+        report.responseBegan(response.status)
+        responseRelay = BodyRelay(response.framing, writesChunks: changes.writesChunks)
+        return passHead(response, changes, downstream, upstream)
+    }
+
+    private func takeInterim(
+        _ response: ResponseHead, _ downstream: DownstreamConnection, _ upstream: UpstreamConnection
+    ) -> Bool {
+        interimCount += 1
+        guard interimCount <= Self.interimLimit else {
+            fail(.tooManyInterimResponses)
+            return false
+        }
+        // 100 is answered by this proxy, and an HTTP/1.0 downstream knows no 1xx (RFC 9110 §15.2).
+        if response.status == 100 || head.minorVersion == 0 {
+            upstream.input.consume(Int(response.length))
+            return true
+        }
+        guard writeHead(response, ResponseWriter.Changes(), downstream, upstream) else { return false }
+        if case .failed = downstream.flush(&downstream.output) {
+            abort(.downstreamGone)
+            return false
+        }
+        return true  // what the kernel did not take goes with the next head
+    }
+
+    private func takeUpgrade(
+        _ response: ResponseHead, _ downstream: DownstreamConnection, _ upstream: UpstreamConnection
+    ) -> Bool {
+        // A websocket handshake is the only upgrade the request parser lets through.
+        guard !head.upgrade.isEmpty, names("websocket", in: upstream.input, response.upgrade) else {
+            fail(.unexpectedUpgrade)
+            return false
+        }
+        report.responseBegan(101)
+        flags.insert(.isTunnel)
+        flags.subtract([.keepsAlive, .requestSent])
+        responseRelay = .tunnel
+        requestRelay = .tunnel
+        renewTunnel(downstream, upstream)
+        var changes = ResponseWriter.Changes()
+        changes.upgrades = true
+        guard passHead(response, changes, downstream, upstream) else { return false }
+        // Bytes behind the request head were held until now (RFC 9110 §7.8).
+        if downstream.mayRead || !downstream.input.isEmpty { downstream.resumeSoon() }
+        return true
+    }
+
+    private func names(_ token: String, in input: borrowing Buffer, _ range: ByteRange) -> Bool {
+        lowercasedEquals(input.readable.extracting(range.range), token)
+    }
+
+    // MARK: Passing the head on
+
+    private func passHead(
+        _ response: ResponseHead, _ changes: ResponseWriter.Changes, _ downstream: DownstreamConnection,
+        _ upstream: UpstreamConnection
+    ) -> Bool {
+        if ResponseWriter.canPassOn(response, changes), downstream.output.isEmpty,
+            let count = responseRelay.verbatimCount(of: upstream.input.count - Int(response.length))
+        {
+            // The usual case: head and body at hand leave in one call, uncopied.
+            flags.insert(.responseBegun)
+            return sendVerbatim(headCount: Int(response.length), bodyCount: count, downstream, upstream)
+        }
+        guard writeHead(response, changes, downstream, upstream) else { return false }
+        flags.insert(.responseBegun)
+        return true
+    }
+
+    private func sendVerbatim(
+        headCount: Int, bodyCount: Int, _ downstream: DownstreamConnection, _ upstream: UpstreamConnection
+    ) -> Bool {
+        let sent: Int
+        switch downstream.send(upstream.input.readable.extracting(first: headCount + bodyCount)) {
+        case .sent(let taken): sent = taken
+        case .wouldBlock: sent = 0
+        case .failed:
+            abort(.downstreamGone)
+            return false
+        }
+        if sent < headCount {
+            // The kernel stopped inside the head: its rest goes through the output buffer.
+            let left = headCount - sent
+            guard downstream.output.append(copying: upstream.input.readable.extracting(sent..<headCount)) == left else {
+                abort(.outOfBuffers)
+                return false
+            }
+        } else {
+            responseRelay.passed(sent - headCount)
+        }
+        upstream.input.consume(max(sent, headCount))
+        return true
+    }
+
+    /// Writes a changed head to the downstream's output.
+    private func writeHead(
+        _ response: ResponseHead, _ changes: ResponseWriter.Changes, _ downstream: DownstreamConnection,
+        _ upstream: UpstreamConnection
+    ) -> Bool {
+        guard let fits = writeHead(response, changes, from: upstream.input, to: &downstream.output) else {
+            fail(.outOfBuffers)
+            return false
+        }
+        guard fits else {
+            fail(.malformedResponse(.headTooLarge))
+            return false
+        }
+        upstream.input.consume(Int(response.length))
+        return true
+    }
+
+    private func writeHead(
+        _ response: ResponseHead, _ changes: ResponseWriter.Changes, from input: borrowing Buffer,
+        to output: inout Buffer
+    ) -> Bool? {
+        let bytes = input.readable
+        return output.append { out in
+            guard out.freeCapacity >= Int(response.length) + ResponseWriter.addedByteCount else { return false }
+            ResponseWriter.write(bytes, head: response, fields: worker.fields, changes: changes, into: &out)
+            return true
+        }
+    }
+
+    // MARK: The upstream ends
+
+    private func upstreamClosed(_ downstream: DownstreamConnection, _ upstream: UpstreamConnection, isReset: Bool) {
+        if flags.contains(.isTunnel) {
+            if isReset { return abort(.upstreamClosed) }
+            return tunnelSideEnded(downstream, upstream, sourceIsDownstream: false)
+        }
+        guard flags.contains(.responseBegun) else { return upstreamFailed(downstream, upstream) }
+        guard !isReset, responseRelay.sourceClosed(into: &downstream.output) else { return fail(.responseTruncated) }
+        flags.remove(.reusesUpstream)
+        relayResponse(downstream, upstream)
+    }
+
+    /// The upstream broke before a response byte: the peer of an idle connection may have closed
+    /// it just as we wrote. A replay is safe when the method is idempotent, or when the kernel
+    /// took no byte of the request; once, on a connection of our own making (RFC 9112 §9.3.1).
+    private func upstreamFailed(_ downstream: DownstreamConnection, _ upstream: UpstreamConnection) {
+        let isSafe = head.method.isIdempotent || !flags.contains(.requestLeft)
+        guard flags.contains(.replayable), upstream.input.isEmpty, interimCount == 0, isSafe, let route else {
+            return fail(.upstreamClosed)
+        }
+        worker.metrics.requestReplayed(Int(route.upstream?.number ?? 0))
+        dropUpstream(.upstreamClosed)
+        flags.subtract([.replayable, .requestBegun, .requestSent, .requestLeft, .requestBlocked])
+        attempt += 1
+        downstream.retainedCount = 0
+        acquire(for: downstream, route: route, isFresh: true, headIsParsed: false)
+    }
+}
