@@ -31,9 +31,7 @@ struct FirstValue<Value: BitwiseCopyable & Equatable>: BitwiseCopyable {
             var end = start
             while end < line.count, line[end] != UInt8(ascii: ",") { end += 1 }
             let part = trimmed(line, start..<end)
-            let reading: Reading =
-                if part.isEmpty { .absent } else if let value = parse(line.extracting(part)) { .good(value) } else { .bad }
-            note(reading)
+            note(part.isEmpty ? .absent : parse(line.extracting(part)).map { .good($0) } ?? .bad)
             start = end + 1
         }
     }

@@ -38,7 +38,7 @@ private struct DecimalFraction {
 
     init?(percentText: String) {
         let parts = percentText.utf8.split(separator: UInt8(ascii: "."), omittingEmptySubsequences: false)
-        guard parts.count <= 2, let whole = parts.first, !whole.isEmpty, parts.last?.isEmpty == false else { return nil }
+        guard parts.count <= 2, !parts.contains(where: \.isEmpty), let whole = parts.first else { return nil }
         let decimals = parts.count == 2 ? parts[1].compactMap(decimalDigit) : []
         guard parts.count == 1 || decimals.count == parts[1].count else { return nil }
         let percent = whole.compactMap(decimalDigit)

@@ -11,8 +11,8 @@ enum TraceParent {
         guard value.count >= byteCount, let version = lowerHex(value, 0..<2), version != 0xFF else { return nil }
         guard value.count == byteCount || version > 0 && value[byteCount] == dash else { return nil }
         guard value[2] == dash, value[35] == dash, value[52] == dash else { return nil }
-        guard let high = lowerHex(value, 3..<19), let low = lowerHex(value, 19..<35), high | low != 0 else { return nil }
-        guard let span = lowerHex(value, 36..<52), span != 0 else { return nil }
+        guard let high = lowerHex(value, 3..<19), let low = lowerHex(value, 19..<35) else { return nil }
+        guard high | low != 0, let span = lowerHex(value, 36..<52), span != 0 else { return nil }
         guard let flags = lowerHex(value, 53..<55) else { return nil }
         return TraceContext(
             traceID: TraceID(high: high, low: low),
