@@ -18,7 +18,7 @@ struct LoopTests {
             loop.stop()
         }
         let bell = wakeUp.bell
-        let thread = try Thread(name: "ringer") {
+        let thread = try SystemThread(name: "ringer") {
             usleep(20_000)
             bell.ring()
         }
@@ -36,7 +36,7 @@ struct LoopTests {
         try withExtendedLifetime(rung) {
             let counter = RingCounter()
             let threads = try (0..<4).map { _ in
-                try Thread(name: "ringer") {
+                try SystemThread(name: "ringer") {
                     for _ in 0..<500 {
                         counter.value.add(1, ordering: .acquiringAndReleasing)
                         bell.ring()
@@ -69,7 +69,7 @@ struct LoopTests {
         bell.ring()
         #expect(bell.wait())
         #expect(!bell.wait(milliseconds: 0))
-        let thread = try Thread(name: "ringer") { bell.ring() }
+        let thread = try SystemThread(name: "ringer") { bell.ring() }
         #expect(bell.wait())
         thread.join()
     }
@@ -81,7 +81,7 @@ struct LoopTests {
         let (from, to) = (ends[0], ends[1])
         _ = fcntl(to, F_SETFL, O_NONBLOCK)
         let text = [UInt8](repeating: 65, count: 300_000)
-        let thread = try Thread(name: "writer") {
+        let thread = try SystemThread(name: "writer") {
             StandardError.write(text.span, to: to)
             close(to)
         }
@@ -160,7 +160,7 @@ struct LoopTests {
     @Test("A thread runs its closure and can be waited for")
     func threads() throws {
         let counter = RingCounter()
-        let thread = try Thread(name: "a name longer than fifteen bytes") {
+        let thread = try SystemThread(name: "a name longer than fifteen bytes") {
             counter.value.add(1, ordering: .relaxed)
         }
         thread.join()

@@ -11,7 +11,7 @@ public final class Log: Sendable {
     private let format: LogFormat
     private let queue: LogQueue
     private let limiter = LogLimiter()
-    private let writer: Thread
+    private let writer: SystemThread
     private let epochMicroseconds: @Sendable () -> UInt64
     private let monotonicMicroseconds: @Sendable () -> UInt64
 
@@ -38,7 +38,7 @@ public final class Log: Sendable {
         self.monotonicMicroseconds = monotonicMicroseconds
         let queue = try LogQueue()
         self.queue = queue
-        writer = try Thread(name: "log") {
+        writer = try SystemThread(name: "log") {
             queue.drain(
                 report: { dropped in
                     Self.line(format, .warn, epochMicroseconds(), "log lines dropped", ["count": dropped], 0)

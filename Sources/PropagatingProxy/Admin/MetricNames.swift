@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 
-/// Which cell of a worker's counter table means what, for one configuration.
+/// What the numbers of routes, upstreams and reasons are called, for one configuration, and so
+/// which cell of a worker's counter table means what.
 ///
 /// Index 0 of the routes is for requests that no route took.
-struct MetricsLayout: Sendable {
+struct MetricNames: Sendable {
     /// The label of a request that no route took.
     static let noRoute = "none"
     /// `none`: the caller was gone before a reply.
@@ -28,7 +29,6 @@ struct MetricsLayout: Sendable {
     let requests: Int
     let latency: Int
     let upstreamErrorCells: Int
-    let upstreamConnections: Int
     let localReplyCells: Int
     let propagation: Int
     let malformed: Int
@@ -58,7 +58,6 @@ struct MetricsLayout: Sendable {
         worker = take(WorkerCell.allCases.count)
         requests = take(self.routes.count * Self.statusClasses.count)
         latency = take(self.routes.count * Self.latencyCells)
-        upstreamConnections = take(upstreams.count * UpstreamCell.allCases.count)
         upstreamErrorCells = take(upstreams.count * upstreamErrors.count)
         localReplyCells = take(localReplies.count)
         propagation = take(Self.propagationOutcomes.count)
@@ -69,13 +68,9 @@ struct MetricsLayout: Sendable {
 
     /// What a worker counts once.
     enum WorkerCell: Int, CaseIterable {
-        case downstreamActive, downstreamTotal, downstreamRefused
-        case bytesReceived, bytesSent
+        case downstreamsOpen, downstreamsAccepted, downstreamsRefused, acceptsRefused
+        case upstreamsOpen, upstreamsIdle, upstreamsCreated, upstreamsReused, replays
+        case requestBytes, responseBytes
         case buffersInUse, buffersRefused
-    }
-
-    /// What a worker counts for each upstream.
-    enum UpstreamCell: Int, CaseIterable {
-        case active, idle, created, reused, replays
     }
 }

@@ -4,7 +4,7 @@ import Glibc
 
 /// An operating system thread that runs one closure.
 @safe
-public struct Thread: Sendable {
+public struct SystemThread: Sendable {
     private let handle: pthread_t
 
     /// - Parameters:
@@ -13,7 +13,7 @@ public struct Thread: Sendable {
     public init(name: String, _ body: @escaping @Sendable () -> Void) throws(EventLoopError) {
         var handle = pthread_t()
         let box = unsafe Unmanaged.passRetained(Box(name: String(name.prefix(15)), body: body)).toOpaque()
-        let status = unsafe pthread_create(&handle, nil, { unsafe Thread.runBox($0) }, box)
+        let status = unsafe pthread_create(&handle, nil, { unsafe SystemThread.runBox($0) }, box)
         guard status == 0 else {
             unsafe Unmanaged<Box>.fromOpaque(box).release()
             throw .system(call: "pthread_create", errno: status)
