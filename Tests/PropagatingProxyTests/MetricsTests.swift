@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 import EventLoop
+import Propagation
 import TestSupport
 import Testing
 
@@ -9,8 +10,7 @@ import Testing
 struct MetricsTests {
     private let names = MetricNames(
         routes: ["front \"page\"\\\n"], upstreams: ["app", "gateway"], upstreamErrors: ["timeout", "reset"],
-        localReplies: ["no_route", "limit"], malformedFields: ["b3", "flags"],
-        samplingReasons: ["debug", "probability"])
+        localReplies: ["no_route", "limit"])
 
     private let spans = SpanFigures(
         started: 10,
@@ -126,13 +126,15 @@ struct MetricsTests {
     func decisions() throws {
         let worker = WorkerMetrics(names)
         worker.localReply(reason: 1)
-        worker.propagated(outcome: 2)
-        worker.sawMalformed(field: 0)
-        worker.sampled(reason: 1)
+        worker.propagated(Extracted())
+        worker.sawMalformed([.b3, .duplicate])
+        worker.sampled(.probability)
         let metrics = try Metrics(metricsText(worker))
         #expect(metrics["propagating_proxy_local_replies_total", ["reason": "limit"]] == 1)
         #expect(metrics["propagating_proxy_propagation_total", ["outcome": "new"]] == 1)
         #expect(metrics["propagating_proxy_propagation_malformed_total", ["field": "b3"]] == 1)
+        #expect(metrics["propagating_proxy_propagation_malformed_total", ["field": "duplicate"]] == 1)
+        #expect(metrics["propagating_proxy_propagation_malformed_total"] == 2)
         #expect(metrics["propagating_proxy_sampling_decisions_total", ["reason": "probability"]] == 1)
     }
 
@@ -144,9 +146,6 @@ struct MetricsTests {
         for number in [-1, 3, 1000, Int.max, Int.min] {
             worker.upstreamFailed(1, reason: number)
             worker.localReply(reason: number)
-            worker.propagated(outcome: number)
-            worker.sawMalformed(field: number)
-            worker.sampled(reason: number)
         }
         #expect((0..<names.count).allSatisfy { worker.cells[$0] == 0 })
     }
@@ -169,14 +168,14 @@ struct MetricsTests {
             downstreams: 1, upstreamsOpen: 1, upstreamsIdle: 1, buffersInUse: 1, buffersRefused: 1, acceptsRefused: 1)
         for index in 0...1 {
             worker.localReply(reason: index)
-            worker.sawMalformed(field: index)
-            worker.sampled(reason: index)
         }
-        for outcome in 0...2 { worker.propagated(outcome: outcome) }
+        worker.propagated(Extracted())
+        worker.sawMalformed(MalformedFields(rawValue: .max))
+        for reason in SamplingReason.allCases { worker.sampled(reason) }
         #expect((0..<names.count).allSatisfy { worker.cells[$0] <= 1 })
-        // 3 for each route, 2 for each upstream, 13 for the worker, 9 labels.
+        // 3 for each route, 2 for each upstream, 13 for the worker, 2 replies, 1 outcome.
         let used = (0..<names.count).count { worker.cells[$0] == 1 }
-        #expect(used == 6 + 4 + 13 + 9)
+        #expect(used == 6 + 4 + 13 + 2 + 1 + MalformedFields.kindCount + SamplingReason.allCases.count)
     }
 
     @Test("One thread counts while another reads")

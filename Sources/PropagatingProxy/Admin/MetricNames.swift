@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+import Propagation
 
 /// What the numbers of routes, upstreams and reasons are called, for one configuration, and so
 /// which cell of a worker's counter table means what.
@@ -16,14 +17,15 @@ struct MetricNames: Sendable {
     ]
     /// The buckets, the one without a bound, and the sum.
     static let latencyCells = latencyBounds.count + 2
+    /// By the raw values of `Extracted.Outcome`.
     static let propagationOutcomes = ["continued", "hint", "new"]
+    static let malformedFields = (0..<MalformedFields.kindCount).map { MalformedFields.label($0).description }
+    static let samplingReasons = SamplingReason.allCases.map(\.label.description)
 
     let routes: [String]
     let upstreams: [String]
     let upstreamErrors: [String]
     let localReplies: [String]
-    let malformedFields: [String]
-    let samplingReasons: [String]
 
     // Where each family begins.
     let requests: Int
@@ -39,17 +41,12 @@ struct MetricNames: Sendable {
     /// - Parameters:
     ///   - routes: names of the routes, without ``noRoute``; route 1 is the first.
     ///   - upstreams: names of the upstreams; upstream 1 is the first.
-    ///   - upstreamErrors, localReplies, malformedFields, samplingReasons: label values, by index.
-    init(
-        routes: [String], upstreams: [String], upstreamErrors: [String], localReplies: [String],
-        malformedFields: [String], samplingReasons: [String]
-    ) {
+    ///   - upstreamErrors, localReplies: label values, by index.
+    init(routes: [String], upstreams: [String], upstreamErrors: [String], localReplies: [String]) {
         self.routes = [Self.noRoute] + routes
         self.upstreams = upstreams
         self.upstreamErrors = upstreamErrors
         self.localReplies = localReplies
-        self.malformedFields = malformedFields
-        self.samplingReasons = samplingReasons
         var next = 0
         func take(_ count: Int) -> Int {
             defer { next += count }
@@ -61,8 +58,8 @@ struct MetricNames: Sendable {
         upstreamErrorCells = take(upstreams.count * upstreamErrors.count)
         localReplyCells = take(localReplies.count)
         propagation = take(Self.propagationOutcomes.count)
-        malformed = take(malformedFields.count)
-        sampling = take(samplingReasons.count)
+        malformed = take(Self.malformedFields.count)
+        sampling = take(Self.samplingReasons.count)
         count = next
     }
 

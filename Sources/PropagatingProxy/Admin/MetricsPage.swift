@@ -116,11 +116,13 @@ struct MetricsPage {
                 MetricNames.propagationOutcomes, names.propagation
             ),
             (
-                "propagation_malformed_total", "Trace fields that could not be used.", "field", names.malformedFields,
+                "propagation_malformed_total", "Trace fields that could not be used.", "field",
+                MetricNames.malformedFields,
                 names.malformed
             ),
             (
-                "sampling_decisions_total", "Sampling decisions, by what decided.", "reason", names.samplingReasons,
+                "sampling_decisions_total", "Sampling decisions, by what decided.", "reason",
+                MetricNames.samplingReasons,
                 names.sampling
             ),
         ]

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 import EventLoop
+import Propagation
 
 /// What one worker counts. Only its thread writes; the control thread reads for a scrape.
 ///
@@ -81,14 +82,20 @@ final class WorkerMetrics: Sendable {
     /// - Parameter reason: an index of the names' `localReplies`.
     func localReply(reason: Int) { add(names.localReplyCells, reason, names.localReplies) }
 
-    /// - Parameter outcome: an index of ``MetricNames/propagationOutcomes``.
-    func propagated(outcome: Int) { add(names.propagation, outcome, MetricNames.propagationOutcomes) }
+    /// What the caller's trace fields were good for.
+    func propagated(_ extracted: Extracted) {
+        add(names.propagation, Int(extracted.outcome.rawValue), MetricNames.propagationOutcomes)
+        sawMalformed(extracted.malformed)
+    }
 
-    /// - Parameter field: an index of the names' `malformedFields`.
-    func sawMalformed(field: Int) { add(names.malformed, field, names.malformedFields) }
+    func sawMalformed(_ fields: MalformedFields) {
+        guard !fields.isEmpty else { return }
+        for kind in 0..<MalformedFields.kindCount where fields.rawValue >> UInt16(kind) & 1 == 1 {
+            cells.add(names.malformed + kind)
+        }
+    }
 
-    /// - Parameter reason: an index of the names' `samplingReasons`.
-    func sampled(reason: Int) { add(names.sampling, reason, names.samplingReasons) }
+    func sampled(_ reason: SamplingReason) { cells.add(names.sampling + Int(reason.rawValue)) }
 
     // MARK: How
 
