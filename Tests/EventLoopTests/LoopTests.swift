@@ -69,7 +69,7 @@ struct LoopTests {
         bell.ring()
         #expect(bell.wait())
         #expect(!bell.wait(milliseconds: 0))
-        let thread = try Thread(name: "ringer") { bell.ring() }
+        let thread = try SystemThread(name: "ringer") { bell.ring() }
         #expect(bell.wait())
         thread.join()
     }
@@ -81,7 +81,7 @@ struct LoopTests {
         let (from, to) = (ends[0], ends[1])
         _ = fcntl(to, F_SETFL, O_NONBLOCK)
         let text = [UInt8](repeating: 65, count: 300_000)
-        let thread = try Thread(name: "writer") {
+        let thread = try SystemThread(name: "writer") {
             StandardError.write(text.span, to: to)
             close(to)
         }

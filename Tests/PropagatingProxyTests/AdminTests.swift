@@ -80,7 +80,7 @@ struct AdminTests {
     func rebinding(host: String, isAllowed: Bool) throws {
         let stage = try AdminStage()
         #expect(try get(stage, "/metrics", host: host).hasPrefix(isAllowed ? "HTTP/1.1 200 " : "HTTP/1.1 403 "))
-        let open = try AdminStage(allowRemote: true)
+        let open = try AdminStage(allowsRemote: true)
         #expect(try get(open, "/metrics", host: host).hasPrefix("HTTP/1.1 200 "))
     }
 
@@ -124,20 +124,20 @@ struct AdminTests {
 /// An ``AdminServer`` on a thread of its own.
 private final class AdminStage {
     private let listener: SharedDescriptor
-    private let thread: Thread
+    private let thread: SystemThread
     private let bell: Bell
 
-    init(isReady: Bool = true, allowRemote: Bool = false, pageBytes: Int? = nil) throws {
+    init(isReady: Bool = true, allowsRemote: Bool = false, pageBytes: Int? = nil) throws {
         // The type's name alone is ambiguous here, and its module cannot qualify it.
         let listener = try #require(try Listening.open(.init(literal: "127.0.0.1", port: 0)!, count: 1).first)
         self.listener = listener
         let started = Started()
         let running = try Doorbell()
-        thread = try Thread(name: "admin") {
+        thread = try SystemThread(name: "admin") {
             guard let loop = try? EventLoop(), let stop = try? WakeUp(on: loop, action: { loop.stop() }) else { return }
             var pages = 0
             let server = try? AdminServer(
-                listener, on: loop, allowRemote: allowRemote, ready: { isReady },
+                listener, on: loop, allowsRemote: allowsRemote, ready: { isReady },
                 metrics: {
                     pages += 1
                     return pageBytes.map { [UInt8](repeating: UInt8(ascii: "#"), count: $0) }

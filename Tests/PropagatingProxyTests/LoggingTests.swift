@@ -172,7 +172,7 @@ struct LoggingTests {
         let sink = Sink()
         let log = try Log(level: .info, format: .text) { sink.write($0) }
         let threads = try (0..<4).map { thread in
-            try Thread(name: "logger") {
+            try SystemThread(name: "logger") {
                 for number in 0..<50 { log.info("line", ["thread": thread, "number": number]) }
             }
         }

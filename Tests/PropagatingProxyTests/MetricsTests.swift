@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 import EventLoop
+import Propagation
 import TestSupport
 import Testing
 
@@ -7,19 +8,26 @@ import Testing
 
 @Suite("Metrics")
 struct MetricsTests {
-    private let layout = MetricsLayout(
+    private let names = MetricNames(
         routes: ["front \"page\"\\\n"], upstreams: ["app", "gateway"], upstreamErrors: ["timeout", "reset"],
-        localReplies: ["no_route", "limit"], malformedFields: ["b3", "flags"],
-        samplingReasons: ["debug", "probability"])
+        localReplies: ["no_route", "limit"])
+
+    private let spans = SpanFigures(
+        started: 10,
+        exporters: [
+            SpanFigures.Exporter(
+                name: "zipkin-0", exported: 5, dropped: [("ring_full", 2), ("queue_full", 0)], queued: 3, posts: 4,
+                failures: 1)
+        ])
 
     private func page(_ workers: WorkerMetrics...) -> String {
-        String(decoding: MetricsPage.render(layout: layout, workers: workers, logLinesDropped: 3), as: UTF8.self)
+        String(decoding: MetricsPage.render(workers, spans: spans, names: names, logLinesDropped: 3), as: UTF8.self)
     }
 
     @Test("Each family has HELP and TYPE once, before its samples, and a name of ours")
     func format() {
         var families: [String] = []
-        for line in page(WorkerMetrics(layout)).split(separator: "\n") {
+        for line in page(WorkerMetrics(names)).split(separator: "\n") {
             if line.hasPrefix("# HELP ") {
                 families.append(String(line.split(separator: " ")[2]))
             } else if line.hasPrefix("# TYPE ") {
@@ -34,8 +42,8 @@ struct MetricsTests {
 
     @Test("Figures are the sum over the workers")
     func sums() throws {
-        let first = WorkerMetrics(layout)
-        let second = WorkerMetrics(layout)
+        let first = WorkerMetrics(names)
+        let second = WorkerMetrics(names)
         first.requestEnded(route: 1, status: 200, microseconds: 700)
         second.requestEnded(route: 1, status: 204, microseconds: 1_000_001)
         second.requestEnded(route: 0, status: 404, microseconds: 0)
@@ -52,7 +60,7 @@ struct MetricsTests {
 
     @Test("The histogram is cumulative, a bound belongs to its bucket, and +Inf is the count")
     func histogram() {
-        let worker = WorkerMetrics(layout)
+        let worker = WorkerMetrics(names)
         for microseconds: UInt64 in [500, 501, 10_000_000, 10_000_001, .max / 4] {
             worker.requestEnded(route: 1, status: 200, microseconds: microseconds)
         }
@@ -69,97 +77,111 @@ struct MetricsTests {
             ])
     }
 
-    @Test("Connections are counted up and down, per upstream")
+    @Test("Connections, attempts and bytes are counted")
     func connections() throws {
-        let worker = WorkerMetrics(layout)
-        worker.downstreamOpened()
-        worker.downstreamOpened()
-        worker.downstreamClosed()
-        worker.downstreamRefused()
-        worker.upstreamOpened(1)
-        worker.upstreamIdle(1)
-        worker.upstreamReused(1)
-        worker.upstreamIdle(1)
-        worker.upstreamOpened(2)
-        worker.upstreamClosed(2, wasIdle: false)
+        let worker = WorkerMetrics(names)
+        worker.connectionAccepted()
+        worker.connectionRefused()
+        worker.upstreamConnection(isReused: false)
+        worker.upstreamConnection(isReused: true)
+        worker.upstreamConnection(isReused: true)
         worker.upstreamFailed(2, reason: 1)
-        worker.requestReplayed(2)
-        worker.received(bytes: 10)
-        worker.sent(bytes: 20)
+        worker.replayed()
+        worker.transferred(requestBytes: 10, responseBytes: 20)
+        for open in [9, 5] {
+            worker.gauges(
+                downstreams: 4, upstreamsOpen: open, upstreamsIdle: 3, buffersInUse: 2, buffersRefused: 7,
+                acceptsRefused: 6)
+        }
         let metrics = try Metrics(metricsText(worker))
         let prefix = "propagating_proxy_"
-        #expect(metrics[prefix + "downstream_connections"] == 1)
-        #expect(metrics[prefix + "downstream_connections_total"] == 2)
-        #expect(metrics[prefix + "downstream_connections_refused_total"] == 1)
-        #expect(metrics[prefix + "upstream_connections", ["upstream": "app", "state": "idle"]] == 1)
-        #expect(metrics[prefix + "upstream_connections", ["upstream": "app", "state": "active"]] == 0)
-        #expect(metrics[prefix + "upstream_connections", ["upstream": "gateway"]] == 0)
-        #expect(metrics[prefix + "upstream_connections_created_total"] == 2)
-        #expect(metrics[prefix + "upstream_connections_reused_total", ["upstream": "app"]] == 1)
-        #expect(metrics[prefix + "upstream_replays_total", ["upstream": "gateway"]] == 1)
+        #expect(metrics[prefix + "downstream_connections"] == 4)
+        #expect(metrics[prefix + "downstream_connections_total"] == 1)
+        #expect(metrics[prefix + "downstream_connections_refused_total", ["reason": "connection_limit"]] == 1)
+        #expect(metrics[prefix + "downstream_connections_refused_total", ["reason": "descriptors"]] == 6)
+        #expect(metrics[prefix + "upstream_connections", ["state": "idle"]] == 3)
+        #expect(metrics[prefix + "upstream_connections", ["state": "active"]] == 2)
+        #expect(metrics[prefix + "upstream_connections_created_total"] == 1)
+        #expect(metrics[prefix + "upstream_connections_reused_total"] == 2)
+        #expect(metrics[prefix + "upstream_replays_total"] == 1)
         #expect(metrics[prefix + "upstream_errors_total"] == 1)
         #expect(metrics[prefix + "upstream_errors_total", ["upstream": "gateway", "reason": "reset"]] == 1)
-        #expect(metrics[prefix + "downstream_received_bytes_total"] == 10)
-        #expect(metrics[prefix + "downstream_sent_bytes_total"] == 20)
+        #expect(metrics[prefix + "request_bytes_total"] == 10)
+        #expect(metrics[prefix + "response_bytes_total"] == 20)
+        #expect(metrics[prefix + "buffers"] == 2)
+        #expect(metrics[prefix + "buffers_refused_total"] == 7)
+    }
+
+    @Test("Spans are shown per exporter and reason")
+    func spanFigures() throws {
+        let metrics = try Metrics(metricsText(WorkerMetrics(names)))
+        #expect(metrics["propagating_proxy_spans_started_total"] == 10)
+        #expect(metrics["propagating_proxy_spans_exported_total", ["exporter": "zipkin-0"]] == 5)
+        #expect(metrics["propagating_proxy_spans_dropped_total", ["exporter": "zipkin-0", "reason": "ring_full"]] == 2)
+        #expect(metrics["propagating_proxy_spans_queued", ["exporter": "zipkin-0"]] == 3)
+        #expect(metrics["propagating_proxy_span_posts_failed_total"] == 1)
     }
 
     @Test("Decisions are counted under their labels")
     func decisions() throws {
-        let worker = WorkerMetrics(layout)
-        worker.repliedLocally(reason: 1)
-        worker.propagated(outcome: 2)
-        worker.sawMalformed(field: 0)
-        worker.sampled(reason: 1)
+        let worker = WorkerMetrics(names)
+        worker.localReply(reason: 1)
+        worker.propagated(Extracted())
+        worker.sawMalformed([.b3, .duplicate])
+        worker.sampled(.probability)
         let metrics = try Metrics(metricsText(worker))
         #expect(metrics["propagating_proxy_local_replies_total", ["reason": "limit"]] == 1)
         #expect(metrics["propagating_proxy_propagation_total", ["outcome": "new"]] == 1)
         #expect(metrics["propagating_proxy_propagation_malformed_total", ["field": "b3"]] == 1)
+        #expect(metrics["propagating_proxy_propagation_malformed_total", ["field": "duplicate"]] == 1)
+        #expect(metrics["propagating_proxy_propagation_malformed_total"] == 2)
         #expect(metrics["propagating_proxy_sampling_decisions_total", ["reason": "probability"]] == 1)
     }
 
     @Test("A number that is out of range counts nowhere")
     func outOfRange() throws {
-        let worker = WorkerMetrics(layout)
+        let worker = WorkerMetrics(names)
+        for number: UInt16 in [0, 3, .max] { worker.upstreamFailed(number, reason: 0) }
+        for number: UInt16 in [2, .max] { worker.requestEnded(route: number, status: 200, microseconds: 1) }
         for number in [-1, 3, 1000, Int.max, Int.min] {
-            worker.requestEnded(route: number, status: 200, microseconds: 1)
-            worker.upstreamOpened(number)
-            worker.upstreamFailed(number, reason: 0)
             worker.upstreamFailed(1, reason: number)
-            worker.repliedLocally(reason: number)
-            worker.propagated(outcome: number)
-            worker.sawMalformed(field: number)
-            worker.sampled(reason: number)
+            worker.localReply(reason: number)
         }
-        worker.upstreamOpened(0)
-        #expect((0..<layout.count).allSatisfy { worker.cells[$0] == 0 })
+        #expect((0..<names.count).allSatisfy { worker.cells[$0] == 0 })
     }
 
     @Test("No two figures share a cell")
     func cells() {
-        let worker = WorkerMetrics(layout)
-        for route in 0...1 { worker.requestEnded(route: route, status: 200, microseconds: 1) }
-        for upstream in 1...2 {
-            worker.upstreamOpened(upstream)
+        let worker = WorkerMetrics(names)
+        for route: UInt16 in 0...1 { worker.requestEnded(route: route, status: 200, microseconds: 1) }
+        for upstream: UInt16 in 1...2 {
             worker.upstreamFailed(upstream, reason: 0)
             worker.upstreamFailed(upstream, reason: 1)
-            worker.requestReplayed(upstream)
         }
+        worker.connectionAccepted()
+        worker.connectionRefused()
+        worker.upstreamConnection(isReused: false)
+        worker.upstreamConnection(isReused: true)
+        worker.replayed()
+        worker.transferred(requestBytes: 1, responseBytes: 1)
+        worker.gauges(
+            downstreams: 1, upstreamsOpen: 1, upstreamsIdle: 1, buffersInUse: 1, buffersRefused: 1, acceptsRefused: 1)
         for index in 0...1 {
-            worker.repliedLocally(reason: index)
-            worker.sawMalformed(field: index)
-            worker.sampled(reason: index)
+            worker.localReply(reason: index)
         }
-        for outcome in 0...2 { worker.propagated(outcome: outcome) }
-        #expect((0..<layout.count).allSatisfy { worker.cells[$0] <= 1 })
-        // 3 for each route, 5 for each upstream, 9 labels.
-        let used = (0..<layout.count).count { worker.cells[$0] == 1 }
-        #expect(used == 25)
+        worker.propagated(Extracted())
+        worker.sawMalformed(MalformedFields(rawValue: .max))
+        for reason in SamplingReason.allCases { worker.sampled(reason) }
+        #expect((0..<names.count).allSatisfy { worker.cells[$0] <= 1 })
+        // 3 for each route, 2 for each upstream, 13 for the worker, 2 replies, 1 outcome.
+        let used = (0..<names.count).count { worker.cells[$0] == 1 }
+        #expect(used == 6 + 4 + 13 + 2 + 1 + MalformedFields.kindCount + SamplingReason.allCases.count)
     }
 
     @Test("One thread counts while another reads")
     func threads() throws {
         let table = CounterTable(count: 3)
-        let thread = try Thread(name: "counter") {
+        let thread = try SystemThread(name: "counter") {
             for _ in 0..<10_000 {
                 table.add(1)
                 table.add(2, 2)

@@ -10,7 +10,7 @@ final class AdminServer {
     static let limits = HeadLimits(headBytes: 8192, targetBytes: 2048)
 
     private let loop: EventLoop
-    private let allowRemote: Bool
+    private let allowsRemote: Bool
     private let ready: () -> Bool
     private let metrics: () -> [UInt8]
     private var acceptor: Acceptor?
@@ -19,16 +19,16 @@ final class AdminServer {
     private var fields = FieldTable()
 
     /// - Parameters:
-    ///   - allowRemote: any Host will do. Otherwise it must be `localhost` or an IP address: a page
+    ///   - allowsRemote: any Host will do. Otherwise it must be `localhost` or an IP address: a page
     ///     in a browser beside us could reach us by a name it owns, but not by those.
     ///   - ready: whether new requests are welcome.
     ///   - metrics: a page in Prometheus text format.
     init(
-        _ listener: SharedDescriptor, on loop: EventLoop, allowRemote: Bool = false,
+        _ listener: SharedDescriptor, on loop: EventLoop, allowsRemote: Bool = false,
         ready: @escaping () -> Bool, metrics: @escaping () -> [UInt8]
     ) throws(EventLoopError) {
         self.loop = loop
-        self.allowRemote = allowRemote
+        self.allowsRemote = allowsRemote
         self.ready = ready
         self.metrics = metrics
         acceptor = try Acceptor(listener, on: loop) { [unowned self] descriptor, _ in accept(descriptor) }
@@ -63,7 +63,7 @@ final class AdminServer {
     }
 
     private func reply(to head: RequestHead, in bytes: Span<UInt8>) -> AdminReply {
-        guard allowRemote || isLocal(bytes.extracting(head.authority.range)) else {
+        guard allowsRemote || isLocal(bytes.extracting(head.authority.range)) else {
             return AdminReply(403, "Forbidden", "Host is neither localhost nor an address")
         }
         guard head.method == .get || head.method == .head else { return .methodNotAllowed }

@@ -4,28 +4,31 @@ import EventLoop
 /// What `/metrics` shows: sums over the workers. The figures of one scrape are read one after the
 /// other while the workers go on, so they may differ by the requests of that moment.
 struct MetricsPage {
-    private let layout: MetricsLayout
+    private let names: MetricNames
     private let workers: [WorkerMetrics]
     private var text = MetricsText()
 
     /// - Parameters:
-    ///   - workers: all of one layout.
+    ///   - workers: all of the same `names`.
     ///   - logLinesDropped: lines that found the log's queue full.
-    static func render(layout: MetricsLayout, workers: [WorkerMetrics], logLinesDropped: UInt64 = 0) -> [UInt8] {
-        var page = MetricsPage(layout: layout, workers: workers)
+    static func render(
+        _ workers: [WorkerMetrics], spans: SpanFigures, names: MetricNames, logLinesDropped: UInt64 = 0
+    ) -> [UInt8] {
+        var page = MetricsPage(names: names, workers: workers)
         page.writeRequests()
         page.writeLatency()
         page.writeConnections()
         page.writeUpstreams()
         page.writeDecisions()
         page.writeMemory()
-        page.text.family("log_lines_dropped_total", .counter, "Log lines dropped because stderr was not read.")
-        page.text.sample(logLinesDropped)
+        spans.write(into: &page.text)
+        page.write(
+            "log_lines_dropped_total", .counter, "Log lines dropped because stderr was not read.", logLinesDropped)
         return page.text.bytes
     }
 
-    private init(layout: MetricsLayout, workers: [WorkerMetrics]) {
-        self.layout = layout
+    private init(names: MetricNames, workers: [WorkerMetrics]) {
+        self.names = names
         self.workers = workers
     }
 
@@ -33,14 +36,14 @@ struct MetricsPage {
         workers.reduce(0) { $0 &+ $1.cells[index] }
     }
 
-    private func sum(_ cell: MetricsLayout.WorkerCell) -> UInt64 { sum(layout.worker + cell.rawValue) }
+    private func sum(_ cell: MetricNames.WorkerCell) -> UInt64 { sum(names.worker + cell.rawValue) }
 
     private mutating func writeRequests() {
         text.family("requests_total", .counter, "Requests answered, by route and class of status.")
-        let classes = MetricsLayout.statusClasses
-        for (route, name) in layout.routes.enumerated() {
+        let classes = MetricNames.statusClasses
+        for (route, name) in names.routes.enumerated() {
             for (index, status) in classes.enumerated() {
-                let value = sum(layout.requests + route * classes.count + index)
+                let value = sum(names.requests + route * classes.count + index)
                 text.sample(value, ["route": name, "status": status])
             }
         }
@@ -48,9 +51,9 @@ struct MetricsPage {
 
     private mutating func writeLatency() {
         text.family("request_duration_seconds", .histogram, "From a request's first byte to its reply's last.")
-        let bounds = MetricsLayout.latencyBounds
-        for (route, name) in layout.routes.enumerated() {
-            let first = layout.latency + route * MetricsLayout.latencyCells
+        let bounds = MetricNames.latencyBounds
+        for (route, name) in names.routes.enumerated() {
+            let first = names.latency + route * MetricNames.latencyCells
             var count: UInt64 = 0
             for (index, bound) in bounds.enumerated() {
                 count += sum(first + index)
@@ -64,67 +67,63 @@ struct MetricsPage {
         }
     }
 
+    private mutating func write(_ name: String, _ kind: MetricsText.Kind, _ help: String, _ value: UInt64) {
+        text.family(name, kind, help)
+        text.sample(value)
+    }
+
     private mutating func writeConnections() {
-        text.family("downstream_connections", .gauge, "Connections open from callers.")
-        text.sample(sum(.downstreamActive))
-        text.family("downstream_connections_total", .counter, "Connections accepted from callers.")
-        text.sample(sum(.downstreamTotal))
-        text.family("downstream_connections_refused_total", .counter, "Connections not accepted for want of room.")
-        text.sample(sum(.downstreamRefused))
-        text.family("downstream_received_bytes_total", .counter, "Bytes received from callers.")
-        text.sample(sum(.bytesReceived))
-        text.family("downstream_sent_bytes_total", .counter, "Bytes sent to callers.")
-        text.sample(sum(.bytesSent))
+        write("downstream_connections", .gauge, "Connections open from callers.", sum(.downstreamsOpen))
+        write(
+            "downstream_connections_total", .counter, "Connections accepted from callers.", sum(.downstreamsAccepted))
+        text.family("downstream_connections_refused_total", .counter, "Connections closed at once, by what was short.")
+        text.sample(sum(.downstreamsRefused), ["reason": "connection_limit"])
+        text.sample(sum(.acceptsRefused), ["reason": "descriptors"])
+        write("request_bytes_total", .counter, "Bytes of requests.", sum(.requestBytes))
+        write("response_bytes_total", .counter, "Bytes of responses.", sum(.responseBytes))
     }
 
     private mutating func writeUpstreams() {
+        let idle = sum(.upstreamsIdle)
         text.family("upstream_connections", .gauge, "Connections open to upstreams, by state.")
-        for upstream in layout.upstreams.indices {
-            let name = layout.upstreams[upstream]
-            text.sample(sum(.active, of: upstream), ["upstream": name, "state": "active"])
-            text.sample(sum(.idle, of: upstream), ["upstream": name, "state": "idle"])
-        }
-        let counters: [(MetricsLayout.UpstreamCell, String, String)] = [
-            (.created, "upstream_connections_created_total", "Connections opened to upstreams."),
-            (.reused, "upstream_connections_reused_total", "Requests that found an idle connection."),
-            (.replays, "upstream_replays_total", "Requests sent again after a reused connection had closed."),
-        ]
-        for (cell, name, help) in counters {
-            text.family(name, .counter, help)
-            for upstream in layout.upstreams.indices {
-                text.sample(sum(cell, of: upstream), ["upstream": layout.upstreams[upstream]])
-            }
-        }
+        text.sample(sum(.upstreamsOpen) - min(idle, sum(.upstreamsOpen)), ["state": "active"])
+        text.sample(idle, ["state": "idle"])
+        write(
+            "upstream_connections_created_total", .counter, "Connections opened to upstreams.", sum(.upstreamsCreated))
+        write(
+            "upstream_connections_reused_total", .counter, "Requests that found an idle connection.",
+            sum(.upstreamsReused))
+        write(
+            "upstream_replays_total", .counter, "Requests sent again after a reused connection had closed.",
+            sum(.replays))
         text.family("upstream_errors_total", .counter, "Attempts that failed, by upstream and reason.")
-        for upstream in layout.upstreams.indices {
-            for (reason, label) in layout.upstreamErrors.enumerated() {
-                let value = sum(layout.upstreamErrorCells + upstream * layout.upstreamErrors.count + reason)
-                text.sample(value, ["upstream": layout.upstreams[upstream], "reason": label])
+        for (upstream, name) in names.upstreams.enumerated() {
+            let first = names.upstreamErrorCells + upstream * names.upstreamErrors.count
+            for (reason, label) in names.upstreamErrors.enumerated() {
+                text.sample(sum(first + reason), ["upstream": name, "reason": label])
             }
         }
-    }
-
-    private func sum(_ cell: MetricsLayout.UpstreamCell, of upstream: Int) -> UInt64 {
-        sum(layout.upstreamConnections + upstream * MetricsLayout.UpstreamCell.allCases.count + cell.rawValue)
     }
 
     private mutating func writeDecisions() {
         let families: [(name: String, help: String, label: String, values: [String], first: Int)] = [
             (
-                "local_replies_total", "Replies made by the proxy itself.", "reason", layout.localReplies,
-                layout.localReplyCells
+                "local_replies_total", "Replies made by the proxy itself.", "reason", names.localReplies,
+                names.localReplyCells
             ),
             (
                 "propagation_total", "What became of the callers' trace contexts.", "outcome",
-                MetricsLayout.propagationOutcomes, layout.propagation
+                MetricNames.propagationOutcomes, names.propagation
             ),
             (
-                "propagation_malformed_total", "Trace fields that could not be used.", "field", layout.malformedFields,
-                layout.malformed
+                "propagation_malformed_total", "Trace fields that could not be used.", "field",
+                MetricNames.malformedFields,
+                names.malformed
             ),
             (
-                "sampling_decisions_total", "Sampling decisions, by what decided.", "reason", layout.samplingReasons,
-                layout.sampling
+                "sampling_decisions_total", "Sampling decisions, by what decided.", "reason",
+                MetricNames.samplingReasons,
+                names.sampling
             ),
         ]
         for family in families {
@@ -136,11 +135,9 @@ struct MetricsPage {
     }
 
     private mutating func writeMemory() {
-        text.family("buffers", .gauge, "Buffers of 64 KiB in use.")
-        text.sample(sum(.buffersInUse))
-        text.family("buffers_refused_total", .counter, "Buffers refused because the bound was reached.")
-        text.sample(sum(.buffersRefused))
-        text.family("workers", .gauge, "Worker threads.")
-        text.sample(UInt64(workers.count))
+        write("buffers", .gauge, "Buffers of 64 KiB in use.", sum(.buffersInUse))
+        write(
+            "buffers_refused_total", .counter, "Buffers refused because the bound was reached.", sum(.buffersRefused))
+        write("workers", .gauge, "Worker threads.", UInt64(workers.count))
     }
 }

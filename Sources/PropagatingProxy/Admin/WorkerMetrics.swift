@@ -1,16 +1,17 @@
 // SPDX-License-Identifier: Apache-2.0
 import EventLoop
+import Propagation
 
 /// What one worker counts. Only its thread writes; the control thread reads for a scrape.
 ///
 /// Routes and upstreams are numbered from 1, 0 is none, as in span records.
 final class WorkerMetrics: Sendable {
-    let layout: MetricsLayout
+    let names: MetricNames
     let cells: CounterTable
 
-    init(_ layout: MetricsLayout) {
-        self.layout = layout
-        cells = CounterTable(count: layout.count)
+    init(_ names: MetricNames) {
+        self.names = names
+        cells = CounterTable(count: names.count)
     }
 
     /// A request has been answered, or given up.
@@ -18,103 +19,92 @@ final class WorkerMetrics: Sendable {
     /// - Parameters:
     ///   - status: 0 if the caller was gone before a reply.
     ///   - microseconds: from the first byte of the request to the last of the reply.
-    func requestEnded(route: Int, status: UInt16, microseconds: UInt64) {
-        guard route >= 0, route < layout.routes.count else { return }
-        let classCount = MetricsLayout.statusClasses.count
+    func requestEnded(route: UInt16, status: UInt16, microseconds: UInt64) {
+        guard route < names.routes.count else { return }
+        let classCount = MetricNames.statusClasses.count
         let statusClass = (100...599).contains(status) ? Int(status) / 100 - 1 : classCount - 1
-        cells.add(layout.requests + route * classCount + statusClass)
-        let first = layout.latency + route * MetricsLayout.latencyCells
+        cells.add(names.requests + Int(route) * classCount + statusClass)
+        let first = names.latency + Int(route) * MetricNames.latencyCells
         var bucket = 0
-        while bucket < MetricsLayout.latencyBounds.count, microseconds > MetricsLayout.latencyBounds[bucket] {
+        while bucket < MetricNames.latencyBounds.count, microseconds > MetricNames.latencyBounds[bucket] {
             bucket += 1
         }
         cells.add(first + bucket)
-        cells.add(first + MetricsLayout.latencyCells - 1, microseconds)
+        cells.add(first + MetricNames.latencyCells - 1, microseconds)
     }
 
     // MARK: Connections
 
-    func downstreamOpened() {
-        add(.downstreamActive)
-        add(.downstreamTotal)
-    }
+    func connectionAccepted() { add(.downstreamsAccepted) }
 
-    func downstreamClosed() { cells.subtract(layout.worker + MetricsLayout.WorkerCell.downstreamActive.rawValue) }
+    /// Closed at once, because this worker has too many.
+    func connectionRefused() { add(.downstreamsRefused) }
 
-    /// Not accepted: too many connections, or no descriptor for it.
-    func downstreamRefused(_ count: UInt64 = 1) { add(.downstreamRefused, count) }
-
-    func upstreamOpened(_ upstream: Int) {
-        add(.created, upstream)
-        add(.active, upstream)
-    }
-
-    func upstreamReused(_ upstream: Int) {
-        add(.reused, upstream)
-        add(.active, upstream)
-        subtract(.idle, upstream)
-    }
-
-    /// Its exchange has ended and it waits in the pool.
-    func upstreamIdle(_ upstream: Int) {
-        subtract(.active, upstream)
-        add(.idle, upstream)
-    }
-
-    func upstreamClosed(_ upstream: Int, wasIdle: Bool) { subtract(wasIdle ? .idle : .active, upstream) }
+    /// A request got a connection to its upstream.
+    func upstreamConnection(isReused: Bool) { add(isReused ? .upstreamsReused : .upstreamsCreated) }
 
     /// A request was sent again because its reused connection had been closed.
-    func requestReplayed(_ upstream: Int) { add(.replays, upstream) }
+    func replayed() { add(.replays) }
 
-    func upstreamFailed(_ upstream: Int, reason: Int) {
-        guard upstream >= 1, upstream <= layout.upstreams.count else { return }
-        add(layout.upstreamErrorCells + (upstream - 1) * layout.upstreamErrors.count, reason, layout.upstreamErrors)
+    /// An attempt failed.
+    ///
+    /// - Parameter reason: an index of the names' `upstreamErrors`.
+    func upstreamFailed(_ upstream: UInt16, reason: Int) {
+        guard upstream >= 1, upstream <= names.upstreams.count else { return }
+        add(names.upstreamErrorCells + (Int(upstream) - 1) * names.upstreamErrors.count, reason, names.upstreamErrors)
+    }
+
+    /// Bytes of bodies and heads, as an exchange counted them.
+    func transferred(requestBytes: UInt64, responseBytes: UInt64) {
+        add(.requestBytes, requestBytes)
+        add(.responseBytes, responseBytes)
+    }
+
+    /// What stands now; noted about once a second.
+    ///
+    /// - Parameters:
+    ///   - upstreamsOpen: idle ones among them.
+    ///   - buffersRefused, acceptsRefused: since the start. The second is for want of descriptors.
+    func gauges(
+        downstreams: Int, upstreamsOpen: Int, upstreamsIdle: Int, buffersInUse: Int, buffersRefused: Int,
+        acceptsRefused: Int
+    ) {
+        set(.downstreamsOpen, downstreams)
+        set(.upstreamsOpen, upstreamsOpen)
+        set(.upstreamsIdle, upstreamsIdle)
+        set(.buffersInUse, buffersInUse)
+        set(.buffersRefused, buffersRefused)
+        set(.acceptsRefused, acceptsRefused)
     }
 
     // MARK: Decisions
 
-    /// - Parameter reason: an index of the layout's `localReplies`.
-    func repliedLocally(reason: Int) { add(layout.localReplyCells, reason, layout.localReplies) }
+    /// - Parameter reason: an index of the names' `localReplies`.
+    func localReply(reason: Int) { add(names.localReplyCells, reason, names.localReplies) }
 
-    /// - Parameter outcome: an index of ``MetricsLayout/propagationOutcomes``.
-    func propagated(outcome: Int) { add(layout.propagation, outcome, MetricsLayout.propagationOutcomes) }
-
-    /// - Parameter field: an index of the layout's `malformedFields`.
-    func sawMalformed(field: Int) { add(layout.malformed, field, layout.malformedFields) }
-
-    /// - Parameter reason: an index of the layout's `samplingReasons`.
-    func sampled(reason: Int) { add(layout.sampling, reason, layout.samplingReasons) }
-
-    // MARK: Bytes and memory
-
-    func received(bytes: Int) { add(.bytesReceived, UInt64(clamping: bytes)) }
-    func sent(bytes: Int) { add(.bytesSent, UInt64(clamping: bytes)) }
-
-    /// Noted from time to time, as the pool keeps its own count.
-    func noteBuffers(of pool: BufferPool) {
-        cells.set(layout.worker + MetricsLayout.WorkerCell.buffersInUse.rawValue, UInt64(clamping: pool.inUse))
-        cells.set(layout.worker + MetricsLayout.WorkerCell.buffersRefused.rawValue, UInt64(clamping: pool.refusedCount))
+    /// What the caller's trace fields were good for.
+    func propagated(_ extracted: Extracted) {
+        add(names.propagation, Int(extracted.outcome.rawValue), MetricNames.propagationOutcomes)
+        sawMalformed(extracted.malformed)
     }
+
+    func sawMalformed(_ fields: MalformedFields) {
+        guard !fields.isEmpty else { return }
+        for kind in 0..<MalformedFields.kindCount where fields.rawValue >> UInt16(kind) & 1 == 1 {
+            cells.add(names.malformed + kind)
+        }
+    }
+
+    func sampled(_ reason: SamplingReason) { cells.add(names.sampling + Int(reason.rawValue)) }
 
     // MARK: How
 
-    private func add(_ cell: MetricsLayout.WorkerCell, _ number: UInt64 = 1) {
-        cells.add(layout.worker + cell.rawValue, number)
+    private func add(_ cell: MetricNames.WorkerCell, _ number: UInt64 = 1) {
+        cells.add(names.worker + cell.rawValue, number)
     }
 
-    private func add(_ cell: MetricsLayout.UpstreamCell, _ upstream: Int) {
-        guard let index = index(of: cell, upstream) else { return }
-        cells.add(index)
-    }
-
-    private func subtract(_ cell: MetricsLayout.UpstreamCell, _ upstream: Int) {
-        guard let index = index(of: cell, upstream) else { return }
-        cells.subtract(index)
-    }
-
-    private func index(of cell: MetricsLayout.UpstreamCell, _ upstream: Int) -> Int? {
-        guard upstream >= 1, upstream <= layout.upstreams.count else { return nil }
-        return layout.upstreamConnections + (upstream - 1) * MetricsLayout.UpstreamCell.allCases.count + cell.rawValue
+    private func set(_ cell: MetricNames.WorkerCell, _ number: Int) {
+        cells.set(names.worker + cell.rawValue, UInt64(clamping: number))
     }
 
     /// A label that is not in the list must not count in the next family's cells.

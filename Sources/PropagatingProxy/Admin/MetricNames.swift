@@ -1,9 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
+import Propagation
 
-/// Which cell of a worker's counter table means what, for one configuration.
+/// What the numbers of routes, upstreams and reasons are called, for one configuration, and so
+/// which cell of a worker's counter table means what.
 ///
 /// Index 0 of the routes is for requests that no route took.
-struct MetricsLayout: Sendable {
+struct MetricNames: Sendable {
     /// The label of a request that no route took.
     static let noRoute = "none"
     /// `none`: the caller was gone before a reply.
@@ -15,20 +17,20 @@ struct MetricsLayout: Sendable {
     ]
     /// The buckets, the one without a bound, and the sum.
     static let latencyCells = latencyBounds.count + 2
+    /// By the raw values of `Extracted.Outcome`.
     static let propagationOutcomes = ["continued", "hint", "new"]
+    static let malformedFields = (0..<MalformedFields.kindCount).map { MalformedFields.label($0).description }
+    static let samplingReasons = SamplingReason.allCases.map(\.label.description)
 
     let routes: [String]
     let upstreams: [String]
     let upstreamErrors: [String]
     let localReplies: [String]
-    let malformedFields: [String]
-    let samplingReasons: [String]
 
     // Where each family begins.
     let requests: Int
     let latency: Int
     let upstreamErrorCells: Int
-    let upstreamConnections: Int
     let localReplyCells: Int
     let propagation: Int
     let malformed: Int
@@ -39,17 +41,12 @@ struct MetricsLayout: Sendable {
     /// - Parameters:
     ///   - routes: names of the routes, without ``noRoute``; route 1 is the first.
     ///   - upstreams: names of the upstreams; upstream 1 is the first.
-    ///   - upstreamErrors, localReplies, malformedFields, samplingReasons: label values, by index.
-    init(
-        routes: [String], upstreams: [String], upstreamErrors: [String], localReplies: [String],
-        malformedFields: [String], samplingReasons: [String]
-    ) {
+    ///   - upstreamErrors, localReplies: label values, by index.
+    init(routes: [String], upstreams: [String], upstreamErrors: [String], localReplies: [String]) {
         self.routes = [Self.noRoute] + routes
         self.upstreams = upstreams
         self.upstreamErrors = upstreamErrors
         self.localReplies = localReplies
-        self.malformedFields = malformedFields
-        self.samplingReasons = samplingReasons
         var next = 0
         func take(_ count: Int) -> Int {
             defer { next += count }
@@ -58,24 +55,19 @@ struct MetricsLayout: Sendable {
         worker = take(WorkerCell.allCases.count)
         requests = take(self.routes.count * Self.statusClasses.count)
         latency = take(self.routes.count * Self.latencyCells)
-        upstreamConnections = take(upstreams.count * UpstreamCell.allCases.count)
         upstreamErrorCells = take(upstreams.count * upstreamErrors.count)
         localReplyCells = take(localReplies.count)
         propagation = take(Self.propagationOutcomes.count)
-        malformed = take(malformedFields.count)
-        sampling = take(samplingReasons.count)
+        malformed = take(Self.malformedFields.count)
+        sampling = take(Self.samplingReasons.count)
         count = next
     }
 
     /// What a worker counts once.
     enum WorkerCell: Int, CaseIterable {
-        case downstreamActive, downstreamTotal, downstreamRefused
-        case bytesReceived, bytesSent
+        case downstreamsOpen, downstreamsAccepted, downstreamsRefused, acceptsRefused
+        case upstreamsOpen, upstreamsIdle, upstreamsCreated, upstreamsReused, replays
+        case requestBytes, responseBytes
         case buffersInUse, buffersRefused
-    }
-
-    /// What a worker counts for each upstream.
-    enum UpstreamCell: Int, CaseIterable {
-        case active, idle, created, reused, replays
     }
 }
