@@ -1,5 +1,128 @@
 #pragma once
 // System calls and constants Swift's Glibc module does not offer (it sets no _GNU_SOURCE),
 // as static inline functions, so that a call costs nothing more than in C.
-#include <stdint.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <pthread.h>
 #include <stddef.h>
+#include <stdint.h>
+#include <sys/eventfd.h>
+#include <sys/mman.h>
+#include <sys/random.h>
+#include <sys/resource.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/uio.h>
+#include <sys/un.h>
+#include <time.h>
+#include <unistd.h>
+
+// Declared by Glibc for _GNU_SOURCE only.
+int accept4(int descriptor, struct sockaddr *address, socklen_t *length, int flags);
+int pthread_setname_np(pthread_t thread, const char *name);
+int sched_getaffinity(int pid, size_t size, void *mask);
+
+/// Accepts one connection, non-blocking and closed on exec. -1 with errno otherwise.
+static inline int sys_accept(int listener, void *address, socklen_t *length) {
+    return accept4(listener, (struct sockaddr *)address, length, SOCK_NONBLOCK | SOCK_CLOEXEC);
+}
+
+/// A non-blocking stream socket, closed on exec. -1 with errno otherwise.
+static inline int sys_stream_socket(int family) {
+    return socket(family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+}
+
+static inline int sys_set_option(int descriptor, int level, int name, int value) {
+    return setsockopt(descriptor, level, name, &value, sizeof value);
+}
+
+static inline int sys_reuse_address(int descriptor) {
+    return sys_set_option(descriptor, SOL_SOCKET, SO_REUSEADDR, 1);
+}
+
+static inline int sys_reuse_port(int descriptor) {
+    return sys_set_option(descriptor, SOL_SOCKET, SO_REUSEPORT, 1);
+}
+
+/// Accepted sockets inherit it from their listener.
+static inline int sys_no_delay(int descriptor) {
+    return sys_set_option(descriptor, IPPROTO_TCP, TCP_NODELAY, 1);
+}
+
+static inline int sys_ipv6_only(int descriptor) {
+    return sys_set_option(descriptor, IPPROTO_IPV6, IPV6_V6ONLY, 1);
+}
+
+/// The pending error of a socket, which this call clears.
+static inline int sys_take_error(int descriptor) {
+    int error = 0;
+    socklen_t length = sizeof error;
+    if (getsockopt(descriptor, SOL_SOCKET, SO_ERROR, &error, &length) != 0) return errno;
+    return error;
+}
+
+/// Makes close() send RST and forget unsent bytes.
+static inline int sys_reset_on_close(int descriptor) {
+    struct linger linger = {1, 0};
+    return setsockopt(descriptor, SOL_SOCKET, SO_LINGER, &linger, sizeof linger);
+}
+
+static inline ssize_t sys_send(int descriptor, const void *bytes, size_t count) {
+    return send(descriptor, bytes, count, MSG_NOSIGNAL);
+}
+
+static inline ssize_t sys_send_two(
+    int descriptor, const void *first, size_t first_count, const void *second, size_t second_count) {
+    struct iovec parts[2] = {{(void *)first, first_count}, {(void *)second, second_count}};
+    struct msghdr message = {.msg_iov = parts, .msg_iovlen = 2};
+    return sendmsg(descriptor, &message, MSG_NOSIGNAL);
+}
+
+/// 1: bytes or nothing wait; 0: the peer has ended its direction; negative: -errno, the connection is broken.
+static inline int sys_peek(int descriptor) {
+    char byte;
+    ssize_t count = recv(descriptor, &byte, 1, MSG_PEEK | MSG_DONTWAIT);
+    if (count > 0) return 1;
+    if (count == 0) return 0;
+    return errno == EAGAIN || errno == EINTR ? 1 : -errno;
+}
+
+static inline int sys_eventfd(void) { return eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC); }
+
+/// Pages of zeros, or NULL.
+static inline void *sys_map(size_t count) {
+    void *bytes = mmap(NULL, count, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    return bytes == MAP_FAILED ? NULL : bytes;
+}
+
+static inline void sys_unmap(void *bytes, size_t count) { munmap(bytes, count); }
+
+static inline uint64_t sys_nanoseconds(clockid_t clock) {
+    struct timespec time;
+    clock_gettime(clock, &time);
+    return (uint64_t)time.tv_sec * 1000000000u + (uint64_t)time.tv_nsec;
+}
+static inline uint64_t sys_monotonic_nanoseconds(void) { return sys_nanoseconds(CLOCK_MONOTONIC); }
+static inline uint64_t sys_realtime_nanoseconds(void) { return sys_nanoseconds(CLOCK_REALTIME); }
+
+/// How many CPUs this process may run on.
+static inline int sys_allowed_cpus(void) {
+    uint64_t mask[16] = {0};
+    if (sched_getaffinity(0, sizeof mask, mask) != 0) return 1;
+    int count = 0;
+    for (int i = 0; i < 16; i++) count += __builtin_popcountll(mask[i]);
+    return count > 0 ? count : 1;
+}
+
+/// Raises the soft limit of open descriptors to the hard one; answers the limit now in force.
+static inline uint64_t sys_raise_descriptor_limit(void) {
+    struct rlimit limit;
+    if (getrlimit(RLIMIT_NOFILE, &limit) != 0) return 1024;
+    if (limit.rlim_cur < limit.rlim_max) {
+        struct rlimit raised = {limit.rlim_max, limit.rlim_max};
+        if (setrlimit(RLIMIT_NOFILE, &raised) == 0) return raised.rlim_cur;
+    }
+    return limit.rlim_cur;
+}

@@ -1,0 +1,106 @@
+// SPDX-License-Identifier: Apache-2.0
+
+/// Bytes between the kernel and a parser: written at the tail, read at the head.
+///
+/// Holds a block of its pool only while it has something to hold, so an idle connection's buffer
+/// costs three words. Capacity is ``BufferPool/blockSize``; it never grows.
+@safe
+public struct Buffer: ~Copyable {
+    private var block: UnsafeMutablePointer<UInt8>?
+    private var head = 0
+    private var tail = 0
+    private let pool: BufferPool
+
+    /// An empty buffer without memory.
+    public init(pool: BufferPool) {
+        self.pool = pool
+    }
+
+    deinit {
+        if let block = unsafe block { unsafe pool.give(block) }
+    }
+
+    public var isEmpty: Bool { head == tail }
+    /// Bytes received and not yet consumed.
+    public var count: Int { tail - head }
+    /// Bytes that can still be appended without ``compact()``.
+    public var freeCount: Int { BufferPool.blockSize - tail }
+    /// Whether no byte more fits, even after ``compact()``.
+    public var isFull: Bool { tail - head == BufferPool.blockSize }
+
+    /// The bytes received and not yet consumed.
+    public var readable: Span<UInt8> {
+        @_lifetime(borrow self)
+        borrowing get {
+            let bytes = unsafe UnsafeBufferPointer(start: block.map { unsafe $0 + head }, count: tail - head)
+            let span = unsafe Span<UInt8>(_unsafeElements: bytes)
+            return unsafe _overrideLifetime(span, borrowing: self)
+        }
+    }
+
+    /// Drops at most `count` bytes from the head; an emptied buffer starts again at its beginning.
+    public mutating func consume(_ count: Int) {
+        head = min(head + count, tail)
+        if head == tail { (head, tail) = (0, 0) }
+    }
+
+    /// Gives the memory back; what it held is lost.
+    public mutating func release() {
+        (head, tail) = (0, 0)
+        guard let held = unsafe block else { return }
+        unsafe pool.give(held)
+        unsafe block = nil
+    }
+
+    /// Gives the memory back if nothing is held.
+    public mutating func releaseIfEmpty() {
+        if isEmpty { release() }
+    }
+
+    /// Moves the held bytes to the beginning, so that all free space is at the tail.
+    public mutating func compact() {
+        guard head > 0, let block = unsafe block else { return }
+        unsafe block.update(from: block + head, count: tail - head)
+        (head, tail) = (0, tail - head)
+    }
+
+    /// Lends the free space to `write`; the bytes it appends become readable.
+    ///
+    /// - Returns: `nil`, without a call, when the pool has no memory.
+    public mutating func append<Result>(_ write: (inout OutputSpan<UInt8>) -> Result) -> Result? {
+        guard let block = unsafe backed() else { return nil }
+        let free = unsafe UnsafeMutableBufferPointer(start: block + tail, count: freeCount)
+        var output = unsafe OutputSpan(buffer: free, initializedCount: 0)
+        let result = write(&output)
+        tail += unsafe output.finalize(for: free)
+        return result
+    }
+
+    /// Appends as many of the bytes as fit; answers how many.
+    public mutating func append(copying bytes: Span<UInt8>) -> Int {
+        guard let block = unsafe backed() else { return 0 }
+        let count = min(bytes.count, freeCount)
+        unsafe bytes.withUnsafeBufferPointer { source in
+            if let start = source.baseAddress, count > 0 {
+                unsafe (block + tail).update(from: start, count: count)
+            }
+        }
+        tail += count
+        return count
+    }
+
+    /// Lends the free space to a read; its bytes become readable.
+    mutating func fill(_ read: (UnsafeMutableBufferPointer<UInt8>) -> ReadOutcome) -> ReadOutcome {
+        if freeCount == 0 { compact() }
+        guard freeCount > 0, let block = unsafe backed() else { return .full }
+        let outcome = unsafe read(UnsafeMutableBufferPointer(start: block + tail, count: freeCount))
+        if case .bytes(let count) = outcome { tail += count }
+        return outcome
+    }
+
+    private mutating func backed() -> UnsafeMutablePointer<UInt8>? {
+        if let block = unsafe block { return unsafe block }
+        unsafe block = pool.take()
+        return unsafe block
+    }
+}

@@ -1,0 +1,189 @@
+// SPDX-License-Identifier: Apache-2.0
+import CLibevent
+import CSystem
+import Glibc
+
+/// A non-blocking stream socket and its registrations with a loop: the base class of every
+/// connection.
+///
+/// A base class and not a protocol, because libevent hands back one pointer and a class reference
+/// is one pointer. The read event is edge-triggered and stays registered for life, so a request
+/// costs no `epoll_ctl`: while ``mayRead`` is set the kernel may hold bytes, and no event will come
+/// before they are read. A read that leaves free space emptied the kernel's queue, so no second
+/// `recv` asks for EAGAIN; an end of stream that lay behind those bytes is known from EPOLLRDHUP.
+/// The loop does not retain a socket; whoever opened it does, until ``close()``.
+@safe
+open class Socket {
+    /// The loop whose thread owns this socket.
+    public let loop: EventLoop
+    /// -1 once closed.
+    private var descriptor: CInt
+    /// Two `struct event`: reading, writing.
+    private let events: UnsafeMutablePointer<event>
+    private var timer: TimerWheel.Index
+    /// Whether ``receive(into:)`` may find something; cleared when it found the queue empty.
+    public final private(set) var mayRead = false
+    /// Whether the peer has ended its direction; unread bytes may still wait.
+    public final private(set) var peerHasEnded = false
+
+    /// Registers a connected, connecting or accepted socket.
+    public init(_ descriptor: consuming Descriptor, on loop: EventLoop) {
+        self.loop = loop
+        self.descriptor = descriptor.release()
+        unsafe events = .allocate(capacity: 2)
+        timer = -1
+        let context = unsafe Unmanaged.passUnretained(self).toOpaque()
+        let onRead = Int16(EV_READ | EV_CLOSED | EV_PERSIST | EV_ET)
+        unsafe event_assign(events, loop.base, self.descriptor, onRead, socketReady, context)
+        unsafe event_assign(events + 1, loop.base, self.descriptor, Int16(EV_WRITE | EV_ET), socketReady, context)
+        unsafe event_add(events, nil)
+        timer = loop.wheel.add(self)
+    }
+
+    /// Notes what an event says about the receive queue, then tells the subclass.
+    final func fired(_ readiness: Readiness) {
+        if readiness.contains(.ended) {
+            peerHasEnded = true
+            mayRead = true
+        }
+        if readiness.contains(.readable) { mayRead = true }
+        ioReady(readiness)
+    }
+
+    /// Called on the loop's thread. The socket stays alive until this returns, even when it closes itself.
+    open func ioReady(_ readiness: Readiness) {}
+
+    /// Called once when the deadline has passed; it is cleared then.
+    open func deadlinePassed() {}
+
+    /// Whether ``close()`` has not been called.
+    public final var isOpen: Bool { descriptor >= 0 }
+
+    /// Reports ``Readiness/writable`` once: after a connect, or after a send that would block.
+    public final func awaitWritable() {
+        guard isOpen else { return }
+        _ = unsafe event_add(events + 1, nil)
+    }
+
+    /// Calls ``deadlinePassed()`` after so many milliseconds, up to 300 ms late; `nil` clears it.
+    public final func setDeadline(milliseconds: Int?) {
+        guard isOpen else { return }
+        loop.wheel.setDeadline(timer, milliseconds: milliseconds)
+    }
+
+    /// One `recv` into the buffer's free space.
+    public final func receive(into buffer: inout Buffer) -> ReadOutcome {
+        unsafe buffer.fill { bytes in
+            let count = unsafe recv(descriptor, bytes.baseAddress, bytes.count, 0)
+            if count > 0 {
+                mayRead = count == bytes.count || peerHasEnded
+                return .bytes(count)
+            }
+            if count < 0, errno == EINTR { return .wouldBlock }
+            mayRead = false
+            if count == 0 { return .endOfStream }
+            return errno == EAGAIN ? .wouldBlock : .failed(errno: errno)
+        }
+    }
+
+    /// Sends what the buffer holds, once; what the kernel took is consumed.
+    public final func flush(_ buffer: inout Buffer) -> WriteOutcome {
+        let outcome = send(buffer.readable)
+        if case .sent(let count) = outcome { buffer.consume(count) }
+        return outcome
+    }
+
+    /// Calls ``ioReady(_:)`` with ``Readiness/readable`` in a later turn of the loop, after others had theirs.
+    public final func resumeSoon() { loop.resumeSoon(self) }
+
+    /// One `send`. Never raises SIGPIPE.
+    public final func send(_ bytes: Span<UInt8>) -> WriteOutcome {
+        unsafe bytes.withUnsafeBufferPointer { bytes in
+            unsafe outcome(sys_send(descriptor, bytes.baseAddress, bytes.count))
+        }
+    }
+
+    /// One `sendmsg` of two pieces, `first` before `second`.
+    public final func send(_ first: Span<UInt8>, _ second: Span<UInt8>) -> WriteOutcome {
+        unsafe first.withUnsafeBufferPointer { first in
+            unsafe second.withUnsafeBufferPointer { second in
+                unsafe outcome(
+                    sys_send_two(descriptor, first.baseAddress, first.count, second.baseAddress, second.count))
+            }
+        }
+    }
+
+    /// Ends our direction; the peer reads an end of stream after what was sent.
+    public final func shutdownWrite() {
+        guard isOpen else { return }
+        _ = shutdown(descriptor, CInt(SHUT_WR))
+    }
+
+    /// The result of a connect, once writable: 0, or the `errno` it failed with.
+    public final func takeError() -> CInt { sys_take_error(descriptor) }
+
+    /// Looks at the receive queue without reading.
+    public final func peek() -> PeekOutcome {
+        switch sys_peek(descriptor) {
+        case 1: .open
+        case 0: .endOfStream
+        case let broken: .failed(errno: -broken)
+        }
+    }
+
+    /// Closes by RST instead of FIN, so that a peer cannot take a cut message for a whole one.
+    public final func reset() {
+        guard isOpen else { return }
+        _ = sys_reset_on_close(descriptor)
+        close()
+    }
+
+    /// Leaves the loop, then closes. May be called from inside ``ioReady(_:)``, and twice.
+    public final func close() {
+        guard isOpen else { return }
+        _ = unsafe event_del(events)
+        _ = unsafe event_del(events + 1)
+        loop.wheel.remove(timer)
+        _ = Glibc.close(descriptor)
+        descriptor = -1
+    }
+
+    /// The local address, for a listener bound to port 0 or a wildcard.
+    public final var localAddress: SocketAddress? { SocketAddress.local(of: descriptor) }
+
+    private func outcome(_ count: Int) -> WriteOutcome {
+        if count >= 0 { return .sent(count) }
+        return errno == EAGAIN || errno == EINTR ? .wouldBlock : .failed(errno: errno)
+    }
+
+    deinit {
+        close()
+        unsafe events.deallocate()
+    }
+}
+
+/// What one attempt to read gave.
+public enum ReadOutcome: BitwiseCopyable, Equatable, Sendable {
+    case bytes(Int)
+    case wouldBlock
+    case endOfStream
+    /// The buffer has no free space, or no memory could be had for it.
+    case full
+    case failed(errno: CInt)
+}
+
+/// What one attempt to write gave.
+public enum WriteOutcome: BitwiseCopyable, Equatable, Sendable {
+    /// The kernel took so many bytes, possibly fewer than were offered.
+    case sent(Int)
+    case wouldBlock
+    case failed(errno: CInt)
+}
+
+/// What a look at the receive queue gave.
+public enum PeekOutcome: BitwiseCopyable, Equatable, Sendable {
+    /// Nothing, or bytes.
+    case open
+    case endOfStream
+    case failed(errno: CInt)
+}

@@ -1,0 +1,130 @@
+// SPDX-License-Identifier: Apache-2.0
+import CSystem
+
+/// Deadlines in ticks of 100 ms, for thousands of sockets at the price of one libevent timer.
+///
+/// Moving a deadline further away, as every request does, only stores a number: the entry stays
+/// in the slot it was filed in and is filed anew when that slot comes up. A deadline fires in
+/// the first tick at or after it, so up to 300 ms late and never early.
+@safe
+final class TimerWheel {
+    static let tickMilliseconds = 100
+    private static let slotCount = 512
+
+    /// A place in the wheel; -1 is none.
+    typealias Index = Int32
+
+    @safe
+    private struct Entry {
+        /// Not retained: a socket leaves the wheel before it ends.
+        var socket: Unmanaged<Socket>?
+        /// The tick it expires in; 0 is never.
+        var deadline: UInt32
+        /// The slot it is filed in; -1 is none.
+        var slot: Int32
+        var next: Index
+        var previous: Index
+    }
+
+    private var entries: [Entry] = []
+    private var freeIndices: [Index] = []
+    private var slots = [Index](repeating: -1, count: slotCount)
+    private let nanoseconds: () -> UInt64
+    private let startNanoseconds: UInt64
+    private(set) var now: UInt32 = 1
+
+    /// - Parameter nanoseconds: a clock that never goes back.
+    init(nanoseconds: @escaping () -> UInt64 = sys_monotonic_nanoseconds) {
+        self.nanoseconds = nanoseconds
+        startNanoseconds = nanoseconds()
+    }
+
+    func add(_ socket: Socket) -> Index {
+        let entry = unsafe Entry(
+            socket: Unmanaged.passUnretained(socket), deadline: 0, slot: -1, next: -1, previous: -1)
+        if let index = freeIndices.popLast() {
+            entries[Int(index)] = entry
+            return index
+        }
+        entries.append(entry)
+        return Index(entries.count - 1)
+    }
+
+    func remove(_ index: Index) {
+        unlink(index)
+        unsafe entries[Int(index)].socket = nil
+        freeIndices.append(index)
+    }
+
+    /// - Parameter milliseconds: rounded up to whole ticks; `nil` means never.
+    func setDeadline(_ index: Index, milliseconds: Int?) {
+        guard let milliseconds else {
+            entries[Int(index)].deadline = 0  // the slot drops it when it comes up
+            return
+        }
+        // Two ticks more: `now` was true when the wheel last turned, somewhere in that tick, and
+        // the next turn may come late, as far as into the tick after.
+        let ticks = (milliseconds + Self.tickMilliseconds - 1) / Self.tickMilliseconds + 2
+        let deadline = now &+ UInt32(clamping: ticks)
+        let filed = entries[Int(index)]
+        entries[Int(index)].deadline = deadline
+        guard filed.slot < 0 || tick(ofSlot: filed.slot) > deadline else { return }
+        unlink(index)
+        file(index)
+    }
+
+    /// Brings the wheel up to the present and expires what is due.
+    func turn() {
+        let elapsed = (nanoseconds() - startNanoseconds) / 1_000_000
+        let target = UInt32(truncatingIfNeeded: elapsed / UInt64(Self.tickMilliseconds)) + 1
+        while now < target {
+            now += 1
+            expireSlot(Int(now) % Self.slotCount)
+        }
+    }
+
+    private func expireSlot(_ slot: Int) {
+        while slots[slot] >= 0 {
+            let index = slots[slot]
+            unlink(index)
+            let entry = entries[Int(index)]
+            guard entry.deadline != 0 else { continue }
+            if entry.deadline > now {
+                file(index)
+            } else {
+                entries[Int(index)].deadline = 0
+                unsafe entry.socket?.takeUnretainedValue().deadlinePassed()
+            }
+        }
+    }
+
+    /// The next tick at which a slot comes up.
+    private func tick(ofSlot slot: Int32) -> UInt32 {
+        let distance = (Int(slot) - Int(now) % Self.slotCount + Self.slotCount) % Self.slotCount
+        return now + UInt32(distance == 0 ? Self.slotCount : distance)
+    }
+
+    /// Files an entry under its deadline, or as far ahead as the wheel reaches.
+    private func file(_ index: Index) {
+        let deadline = min(max(entries[Int(index)].deadline, now + 1), now + UInt32(Self.slotCount - 1))
+        let slot = Int(deadline) % Self.slotCount
+        let head = slots[slot]
+        entries[Int(index)].slot = Int32(slot)
+        entries[Int(index)].previous = -1
+        entries[Int(index)].next = head
+        if head >= 0 { entries[Int(head)].previous = index }
+        slots[slot] = index
+    }
+
+    private func unlink(_ index: Index) {
+        let entry = entries[Int(index)]
+        guard entry.slot >= 0 else { return }
+        if entry.previous >= 0 {
+            entries[Int(entry.previous)].next = entry.next
+        } else {
+            slots[Int(entry.slot)] = entry.next
+        }
+        if entry.next >= 0 { entries[Int(entry.next)].previous = entry.previous }
+        entries[Int(index)].slot = -1
+    }
+}

@@ -1,0 +1,27 @@
+// SPDX-License-Identifier: Apache-2.0
+import CLibevent
+
+// Every function libevent calls, but for DNS. A trampoline recovers the Swift object, converts
+// the arguments and makes one call; it holds no logic, never throws, never traps on input.
+
+/// `event_callback_fn`. `context` is the ``Socket`` that registered.
+///
+/// `takeUnretainedValue` keeps the socket alive while it runs, so it may drop its last owner from
+/// inside its own callback. One retain per event, none per byte.
+func socketReady(_: CInt, _ what: Int16, _ context: UnsafeMutableRawPointer?) {
+    guard let context = unsafe context else { return }
+    let socket = unsafe Unmanaged<Socket>.fromOpaque(context).takeUnretainedValue()
+    socket.fired(Readiness(rawValue: what))
+}
+
+/// `event_callback_fn`. `context` is the loop's ``TimerWheel``.
+func wheelTurned(_: CInt, _: Int16, _ context: UnsafeMutableRawPointer?) {
+    guard let context = unsafe context else { return }
+    unsafe Unmanaged<TimerWheel>.fromOpaque(context).takeUnretainedValue().turn()
+}
+
+/// `event_callback_fn`. `context` is an ``EventSource``: an acceptor, a signal, a wake-up, a timer.
+func sourceReady(_: CInt, _: Int16, _ context: UnsafeMutableRawPointer?) {
+    guard let context = unsafe context else { return }
+    unsafe Unmanaged<EventSource>.fromOpaque(context).takeUnretainedValue().fire()
+}

@@ -1,0 +1,146 @@
+// SPDX-License-Identifier: Apache-2.0
+import Glibc
+import Synchronization
+import Testing
+
+@testable import EventLoop
+
+@Suite("Wake-ups, timers, threads, random numbers")
+struct LoopTests {
+    let loop: EventLoop
+    init() throws { loop = try EventLoop() }
+
+    @Test("A bell rung on another thread wakes a sleeping loop")
+    func wakeUp() throws {
+        var calls = 0
+        let wakeUp = try WakeUp(on: loop) { [loop] in
+            calls += 1
+            loop.stop()
+        }
+        let bell = wakeUp.bell
+        let thread = try Thread(name: "ringer") {
+            usleep(20_000)
+            bell.ring()
+        }
+        loop.run()
+        thread.join()
+        #expect(calls == 1)
+    }
+
+    @Test("Rings that come together are answered at least once, and none is lost")
+    func manyRings() throws {
+        let rung = Atomic<Int>(0)
+        var seen = 0
+        let wakeUp = try WakeUp(on: loop) { seen = rung.load(ordering: .acquiring) }
+        let bell = wakeUp.bell
+        try withExtendedLifetime(rung) {
+            let counter = RingCounter()
+            let threads = try (0..<4).map { _ in
+                try Thread(name: "ringer") {
+                    for _ in 0..<500 {
+                        counter.value.add(1, ordering: .acquiringAndReleasing)
+                        bell.ring()
+                    }
+                }
+            }
+            drive(loop) {
+                rung.store(counter.value.load(ordering: .acquiring), ordering: .releasing)
+                return seen == 2000
+            }
+            for thread in threads { thread.join() }
+        }
+        #expect(seen == 2000)
+    }
+
+    @Test("A ring after the wake-up's end is lost and reaches nothing else")
+    func lateRing() throws {
+        var wakeUp: WakeUp? = try WakeUp(on: loop) {}
+        let bell = try #require(wakeUp?.bell)
+        wakeUp = nil
+        bell.ring()
+        loop.runOnce()
+    }
+
+    @Test("A timer fires once, no sooner than told, and again when it repeats")
+    func timers() throws {
+        let start = Clock.monotonicMicroseconds
+        var once: UInt64 = 0
+        var repeats = 0
+        let single = try LoopTimer(on: loop) { once = Clock.monotonicMicroseconds }
+        let repeating = try LoopTimer(on: loop, repeats: true) { repeats += 1 }
+        let cancelled = try LoopTimer(on: loop) { Issue.record("it was cancelled") }
+        single.start(milliseconds: 30)
+        repeating.start(milliseconds: 5)
+        cancelled.start(milliseconds: 1)
+        cancelled.cancel()
+        drive(loop) { once > 0 && repeats >= 3 }
+        #expect(once - start >= 25_000, "libevent's clock steps by 4 ms")
+        repeating.cancel()
+        let before = repeats
+        drive(loop, seconds: 0.02) { false }
+        #expect(repeats == before)
+    }
+
+    @Test("A timer may end itself and keeps its loop until then")
+    func timerEndsItself() throws {
+        var timer: LoopTimer?
+        var fired = false
+        do {
+            let other = try EventLoop()
+            timer = try LoopTimer(on: other) {
+                fired = true
+                timer = nil
+            }
+            timer?.start(milliseconds: 0)
+            drive(other) { fired }
+        }
+        #expect(fired)
+        var orphan: LoopTimer? = try LoopTimer(on: try EventLoop()) {}
+        orphan?.start(milliseconds: 1000)
+        orphan = nil
+    }
+
+    @Test("A signal is told on the loop's thread")
+    func signals() throws {
+        var count = 0
+        let source = try SignalSource(SIGUSR2, on: loop) { count += 1 }
+        kill(getpid(), SIGUSR2)
+        drive(loop) { count == 1 }
+        #expect(count == 1)
+        withExtendedLifetime(source) {}
+    }
+
+    @Test("Random numbers have no zero block and do not repeat, across blocks and generators")
+    func random() {
+        let first = SystemRandom()
+        let second = SystemRandom()
+        var seen: Set<UInt64> = []
+        for _ in 0..<1000 {
+            seen.insert(first.next())
+            seen.insert(second.next())
+        }
+        #expect(seen.count == 2000)
+        #expect(!seen.contains(0))
+    }
+
+    @Test("A thread runs its closure and can be waited for")
+    func threads() throws {
+        let counter = RingCounter()
+        let thread = try Thread(name: "a name longer than fifteen bytes") {
+            counter.value.add(1, ordering: .relaxed)
+        }
+        thread.join()
+        #expect(counter.value.load(ordering: .relaxed) == 1)
+    }
+
+    @Test("The machine allows at least one CPU and some descriptors; libevent tells its version")
+    func host() {
+        #expect(Host.allowedCPUs >= 1)
+        #expect(Host.raiseDescriptorLimit() >= 256)
+        #expect(EventLoop.libraryVersion.hasPrefix("2."))
+    }
+}
+
+final class RingCounter: Sendable {
+    let value = Atomic<Int>(0)
+}

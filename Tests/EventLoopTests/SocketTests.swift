@@ -1,0 +1,189 @@
+// SPDX-License-Identifier: Apache-2.0
+import Glibc
+import Testing
+
+@testable import EventLoop
+
+@Suite("Sockets on edge-triggered events")
+struct SocketTests {
+    let loop: EventLoop
+    let pool = BufferPool(limit: 4)
+
+    init() throws { loop = try EventLoop() }
+
+    private func say(_ text: String, to number: CInt) {
+        _ = Array(text.utf8).withUnsafeBytes { write(number, $0.baseAddress, $0.count) }
+    }
+
+    @Test("Bytes are reported once, and again only when more arrive")
+    func edgeTriggered() {
+        let (near, far) = socketPair()
+        defer { close(far) }
+        let socket = NotingSocket(number: near, on: loop)
+        say("one", to: far)
+        drive(loop) { !socket.seen.isEmpty }
+        for _ in 0..<10 { loop.runOnce() }
+        #expect(socket.seen.count == 1)
+        #expect(socket.seen.first?.contains(.readable) == true)
+        #expect(socket.mayRead)
+        say("two", to: far)
+        drive(loop) { socket.seen.count == 2 }
+        var buffer = Buffer(pool: pool)
+        #expect(socket.receive(into: &buffer) == .bytes(6))
+        #expect(!socket.mayRead, "a read that left room has emptied the queue")
+        #expect(socket.receive(into: &buffer) == .wouldBlock)
+    }
+
+    @Test("An end of stream behind bytes is known without another event")
+    func endBehindBytes() {
+        let (near, far) = socketPair()
+        let socket = NotingSocket(number: near, on: loop)
+        say("last", to: far)
+        close(far)
+        drive(loop) { !socket.seen.isEmpty }
+        var buffer = Buffer(pool: pool)
+        #expect(socket.peerHasEnded)
+        #expect(socket.receive(into: &buffer) == .bytes(4))
+        #expect(socket.mayRead)
+        #expect(socket.receive(into: &buffer) == .endOfStream)
+    }
+
+    @Test("A send that fills the kernel would block, and writable is reported once it drains")
+    func backpressure() {
+        let (near, far) = socketPair()
+        defer { close(far) }
+        let socket = NotingSocket(number: near, on: loop)
+        let piece = [UInt8](repeating: 7, count: 65_536)
+        var sent = 0
+        while case .sent(let count) = socket.send(piece.span) { sent += count }
+        #expect(socket.send(piece.span) == .wouldBlock)
+        socket.awaitWritable()
+        for _ in 0..<5 { loop.runOnce() }
+        #expect(socket.seen.isEmpty)
+        var got = 0
+        var room = [UInt8](repeating: 0, count: 65_536)
+        while got < sent {
+            let count = read(far, &room, room.count)
+            if count <= 0 { break }
+            got += count
+        }
+        #expect(got == sent)
+        drive(loop) { !socket.seen.isEmpty }
+        #expect(socket.seen.first?.contains(.writable) == true)
+        let before = socket.seen.count
+        for _ in 0..<5 { loop.runOnce() }
+        #expect(socket.seen.count == before)
+    }
+
+    @Test("Two pieces arrive in order from one send")
+    func twoPieces() {
+        let (near, far) = socketPair()
+        defer { close(far) }
+        let socket = NotingSocket(number: near, on: loop)
+        #expect(socket.send(Array("head ".utf8).span, Array("body".utf8).span) == .sent(9))
+        var room = [UInt8](repeating: 0, count: 16)
+        #expect(read(far, &room, 16) == 9)
+        #expect(String(decoding: room.prefix(9), as: UTF8.self) == "head body")
+    }
+
+    @Test("A write to a gone peer is an outcome and no signal")
+    func brokenPipe() {
+        let (near, far) = socketPair()
+        close(far)
+        let socket = NotingSocket(number: near, on: loop)
+        #expect(socket.send(Array("x".utf8).span) == .failed(errno: EPIPE))
+    }
+
+    @Test("A socket may close itself and lose its last owner inside its own callback")
+    func endsItself() {
+        let (near, far) = socketPair()
+        defer { close(far) }
+        var ended = false
+        var owner: NotingSocket? = NotingSocket(number: near, on: loop)
+        owner?.onEnd = { ended = true }
+        owner?.onReady = { socket, _ in
+            socket.close()
+            owner = nil
+            #expect(!socket.isOpen)
+        }
+        say("x", to: far)
+        drive(loop) { ended }
+        #expect(ended)
+        for _ in 0..<3 { loop.runOnce() }
+    }
+
+    @Test("A socket closed by another's callback in the same pass hears nothing more")
+    func closedByAnother() {
+        let (nearA, farA) = socketPair()
+        let (nearB, farB) = socketPair()
+        defer {
+            close(farA)
+            close(farB)
+        }
+        let a = NotingSocket(number: nearA, on: loop)
+        let b = NotingSocket(number: nearB, on: loop)
+        a.onReady = { _, _ in b.close() }
+        b.onReady = { _, _ in a.close() }
+        say("x", to: farA)
+        say("x", to: farB)
+        drive(loop) { !a.seen.isEmpty || !b.seen.isEmpty }
+        for _ in 0..<3 { loop.runOnce() }
+        #expect(a.seen.count + b.seen.count == 1)
+    }
+
+    @Test("Closing twice closes one descriptor")
+    func closeTwice() {
+        let (near, far) = socketPair()
+        defer { close(far) }
+        let number = near
+        let socket = NotingSocket(number: near, on: loop)
+        socket.close()
+        let reused = dup(far)
+        socket.close()
+        #expect(fcntl(reused, F_GETFD) >= 0, "descriptor \(number) was closed under its new owner")
+        close(reused)
+        #expect(!socket.isOpen)
+        socket.setDeadline(milliseconds: 1)
+        socket.awaitWritable()
+        #expect(socket.send(Array("x".utf8).span) == .failed(errno: EBADF))
+    }
+
+    @Test("Peeking tells an open, an ended and a reset connection apart")
+    func peek() throws {
+        let (near, far) = socketPair()
+        let socket = NotingSocket(number: near, on: loop)
+        #expect(socket.peek() == .open)
+        say("x", to: far)
+        #expect(socket.peek() == .open)
+        close(far)
+        var buffer = Buffer(pool: pool)
+        #expect(socket.receive(into: &buffer) == .bytes(1))
+        #expect(socket.peek() == .endOfStream)
+    }
+
+    @Test("A socket that yields is called again after the others")
+    func resumes() {
+        let (near, far) = socketPair()
+        defer { close(far) }
+        let socket = NotingSocket(number: near, on: loop)
+        socket.onReady = { socket, _ in if socket.seen.count < 4 { socket.resumeSoon() } }
+        say("x", to: far)
+        drive(loop) { socket.seen.count == 4 }
+        #expect(socket.seen.count == 4)
+    }
+
+    @Test("A refused connect reports its error once writable")
+    func refusedConnect() throws {
+        let any = try #require(SocketAddress(literal: "127.0.0.1", port: 0))
+        let free = try #require(try Listening.open(any, count: 1).first?.address)
+        switch Connecting.start(free) {
+        case .inProgress(let descriptor):
+            let socket = NotingSocket(descriptor, on: loop)
+            socket.awaitWritable()
+            drive(loop) { !socket.seen.isEmpty }
+            #expect(socket.takeError() == ECONNREFUSED)
+        case .connected: Issue.record("nobody listens there")
+        case .failed(let number): #expect(number == ECONNREFUSED)
+        }
+    }
+}

@@ -1,0 +1,49 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import Foundation
+import TestSupport
+import Testing
+
+/// Raw requests and responses, good and evil, through the binary to a strict recording upstream (Cases/h1_replay.py).
+@Suite("Message replay", .enabled(if: Tool.python != nil, "python3 is not installed"), .serialized)
+struct ReplayTests {
+    private struct Verdict: Decodable {
+        let id: String
+        let verdict: String
+        let outcome: String
+        let why: [String]?
+    }
+
+    @Test(
+        "No raw message is smuggled, ambiguous or answered for another, sent at once or byte by byte",
+        arguments: [0, 1])
+    func replay(pieces: Int) throws {
+        let folder = try TemporaryFolder()
+        let cases = "\(Tool.repository)/Tests/IntegrationTests/Cases"
+        let (addressFile, resultFile) = ("\(folder.path)/address", "\(folder.path)/result.json")
+        let driver = try RunningProgram(
+            try #require(Tool.python),
+            [
+                "-u", "-B", "\(cases)/h1_replay.py", "--proxy", "@\(addressFile)", "--upstream-port", "0",
+                "--cases", "\(cases)/h1-cases.json", "--json", resultFile, "--ours", "--trace", "--pieces", "\(pieces)",
+            ])
+        #expect(driver.waitForOutput { $0.contains("upstream-port ") && $0.contains("\n") })
+        let port = try #require(driver.output.firstMatch(of: #/upstream-port (\d+)/#).flatMap { UInt16($0.1) })
+        let proxy = try ProxyProcess(configuration: ConfigurationText(upstream: .ipv4(port: port)).yaml, folder: folder)
+        _ = try folder.write("\(proxy.address())\n", to: "address")
+
+        #expect(driver.waitForExit(seconds: 400) != nil)
+        let data = try #require(FileManager.default.contents(atPath: resultFile), "\(driver.output.suffix(2000))")
+        let verdicts = try JSONDecoder().decode([Verdict].self, from: data)
+        let passed = verdicts.filter { $0.verdict == "ok" }.count
+        let critical = verdicts.filter { $0.verdict == "crit" }
+        let failed = verdicts.filter { $0.verdict == "FAIL" }
+        print(
+            "replay: \(passed) of \(verdicts.count) ok, \(critical.count) crit; not ok: \(failed.map(\.id).joined(separator: " "))"
+        )
+        #expect(verdicts.count == 291)
+        for verdict in critical { Issue.record("\(verdict.id): \(verdict.outcome) \(verdict.why ?? [])") }
+        #expect(passed >= 265)
+        #expect(proxy.program.isRunning)
+    }
+}

@@ -1,0 +1,91 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import TestSupport
+
+/// The real binary between a scripted upstream and a collector.
+struct Stage {
+    let upstream: FakeUpstream
+    let collector: FakeCollector
+    let proxy: ProxyProcess
+
+    /// The configuration starts as one listener `front` whose only route takes everything to the upstream, spans as v2 JSON.
+    init(
+        upstream address: SocketAddress = .ipv4(port: 0),
+        script: @escaping FakeUpstream.Script = FakeUpstream.echo,
+        configure: (inout ConfigurationText) -> Void = { _ in }
+    ) throws {
+        upstream = try FakeUpstream(on: address, script: script)
+        collector = try FakeCollector()
+        var text = ConfigurationText(upstream: upstream.address)
+        text.exporters = ["zipkin: { endpoint: \"\(collector.url("/api/v2/spans"))\", encoding: v2-json }"]
+        configure(&text)
+        proxy = try ProxyProcess(configuration: text.yaml)
+    }
+
+    /// With an upstream that gives every body back.
+    static func configured(_ configure: (inout ConfigurationText) -> Void) throws -> Stage {
+        try Stage(configure: configure)
+    }
+
+    /// One exchange on a connection of its own, and what the upstream got.
+    func forward(_ request: String) throws -> (response: Response, received: FakeUpstream.Received) {
+        let before = upstream.requests.count
+        let response = try proxy.exchange(request)
+        let requests = try upstream.requests(before + 1)
+        return (response, requests[before])
+    }
+}
+
+/// A configuration file in pieces, each of which a test may replace.
+struct ConfigurationText {
+    var service = "edge"
+    var workers = 1
+    var address = "127.0.0.1:0"
+    /// Lines of the listener, such as `via: true`.
+    var listener: [String] = []
+    /// Each one a flow mapping.
+    var routes = ["{ match: { prefix: / }, upstream: app }"]
+    /// By name: lines of the upstream.
+    var upstreams: [String: [String]]
+    var propagation: String?
+    var mode: String?
+    var sampling = "{ percent: 100 }"
+    var exporters: [String] = []
+    var shutdown = "{ drain_delay: 0s }"
+    /// Further lines at the top level.
+    var further: [String] = []
+
+    let upstream: SocketAddress
+
+    init(upstream: SocketAddress) {
+        self.upstream = upstream
+        upstreams = ["app": ["endpoints: [\"\(upstream)\"]"]]
+    }
+
+    var yaml: String {
+        var lines = [
+            "service: \(service)", "workers: \(workers)",
+            "listeners:",
+            "  - name: front", "    address: \"\(address)\"", "    direction: inbound",
+        ]
+        lines += listener.map { "    " + $0 }
+        lines += ["    routes:"] + routes.map { "      - " + $0 }
+        lines += ["upstreams:"]
+        for (name, options) in upstreams.sorted(by: { $0.key < $1.key }) {
+            lines += ["  \(name):"] + options.map { "    " + $0 }
+        }
+        lines += ["tracing:", "  sampling: \(sampling)"]
+        if let mode { lines += ["  mode: \(mode)"] }
+        if let propagation { lines += ["  propagation: \(propagation)"] }
+        if !exporters.isEmpty { lines += ["  exporters:"] + exporters.map { "    - " + $0 } }
+        lines += ["admin: { address: \"127.0.0.1:0\" }", "log: { level: info, format: text }", "shutdown: \(shutdown)"]
+        return (lines + further).joined(separator: "\n") + "\n"
+    }
+}
+
+/// The text of a request with a Host, and with a Content-Length when it has a body.
+func request(_ method: String = "GET", _ target: String = "/", _ fields: [String] = [], body: String? = nil) -> String {
+    var lines = ["\(method) \(target) HTTP/1.1", "Host: app.test"] + fields
+    if let body { lines.append("Content-Length: \(body.utf8.count)") }
+    return (lines + ["", body ?? ""]).joined(separator: "\r\n")
+}

@@ -1,0 +1,64 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import Foundation
+import Glibc
+
+/// A listening socket on loopback, port 0 unless told, and a thread that accepts.
+final class ListeningSocket: Sendable {
+    let address: SocketAddress
+    private let descriptor: Int32
+
+    init(_ wanted: SocketAddress, backlog: Int32 = 1024) throws {
+        descriptor = socket(wanted.family, SOCK_STREAM.integer | SOCK_CLOEXEC.integer, 0)
+        guard descriptor >= 0 else { throw SocketError.last("socket") }
+        var one: Int32 = 1
+        unsafe setsockopt(descriptor, SOL_SOCKET, SO_REUSEADDR, &one, socklen_t(MemoryLayout<Int32>.size))
+        let fd = descriptor
+        guard unsafe wanted.withKernelForm({ unsafe Glibc.bind(fd, $0, $1) }) == 0, listen(fd, backlog) == 0 else {
+            let error = SocketError.last("listen on \(wanted)")
+            _ = Glibc.close(fd)
+            throw error
+        }
+        address = Self.bound(fd, wanted)
+    }
+
+    /// Calls `serve` with each connection, each on a thread of its own, until `stop`.
+    func accept(_ serve: @escaping @Sendable (Peer) -> Void) {
+        let listener = descriptor
+        Thread.detachNewThread {
+            while true {
+                let accepted = Glibc.accept(listener, nil, nil)
+                if accepted < 0 {
+                    if errno == EINTR || errno == ECONNABORTED { continue }
+                    break
+                }
+                _ = fcntl(accepted, F_SETFD, FD_CLOEXEC)
+                let peer = Peer(adopting: accepted)
+                Thread.detachNewThread { serve(peer) }
+            }
+            _ = Glibc.close(listener)
+        }
+    }
+
+    /// Later connects are refused; the accepting thread ends and closes the socket.
+    func stop() {
+        _ = shutdown(descriptor, Int32(SHUT_RDWR))
+    }
+
+    private static func bound(_ descriptor: Int32, _ wanted: SocketAddress) -> SocketAddress {
+        var storage = sockaddr_in6()
+        var length = socklen_t(MemoryLayout<sockaddr_in6>.size)
+        unsafe withUnsafeMutablePointer(to: &storage) {
+            _ = unsafe $0.withMemoryRebound(to: sockaddr.self, capacity: 1) {
+                unsafe getsockname(descriptor, $0, &length)
+            }
+        }
+        // The port stands at the same place in both families.
+        let port = UInt16(bigEndian: storage.sin6_port)
+        switch wanted {
+        case .ipv4: return .ipv4(port: port)
+        case .ipv6: return .ipv6(port: port)
+        case .unix: return wanted
+        }
+    }
+}
