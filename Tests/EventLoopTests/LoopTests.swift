@@ -61,6 +61,40 @@ struct LoopTests {
         loop.runOnce()
     }
 
+    @Test("A thread without a loop sleeps until the doorbell rings, or for as long as it said")
+    func doorbell() throws {
+        let bell = try Doorbell()
+        #expect(!bell.wait(milliseconds: 1))
+        bell.ring()
+        bell.ring()
+        #expect(bell.wait())
+        #expect(!bell.wait(milliseconds: 0))
+        let thread = try Thread(name: "ringer") { bell.ring() }
+        #expect(bell.wait())
+        thread.join()
+    }
+
+    @Test("What goes to stderr arrives whole, even if its reader is slow and the pipe non-blocking")
+    func standardError() throws {
+        var ends: [CInt] = [-1, -1]
+        pipe(&ends)
+        let (from, to) = (ends[0], ends[1])
+        _ = fcntl(to, F_SETFL, O_NONBLOCK)
+        let text = [UInt8](repeating: 65, count: 300_000)
+        let thread = try Thread(name: "writer") {
+            StandardError.write(text.span, to: to)
+            close(to)
+        }
+        var room = [UInt8](repeating: 0, count: 65_536)
+        var count = 0
+        while case let got = read(from, &room, room.count), got > 0 { count += got }
+        thread.join()
+        #expect(count == text.count)
+        Host.ignoreBrokenPipes()
+        close(from)
+        StandardError.write(text.span, to: -1)
+    }
+
     @Test("A timer fires once, no sooner than told, and again when it repeats")
     func timers() throws {
         let start = Clock.monotonicMicroseconds
