@@ -1,0 +1,43 @@
+// SPDX-License-Identifier: Apache-2.0
+import Propagation
+
+extension Configuration {
+    /// One socket that downstream peers connect to, and what becomes of their requests.
+    struct Listener: Sendable {
+        var name: String
+        var address: ListenAddress
+        var direction: Direction
+        var trust: Trust
+        /// In file order; not empty.
+        var routes: [Route]
+        var timeouts: ClientTimeouts
+        var addsVia: Bool
+        var forwarded: ForwardedPolicy
+        /// Connections of this listener, all workers together; 0 is unlimited.
+        var maximumConnections: Int
+    }
+
+    enum Direction: String, CaseIterable, Sendable {
+        /// Peers call the application beside us.
+        case inbound
+        /// The application beside us calls others.
+        case outbound
+    }
+
+    /// How long a listener waits for its downstream peers.
+    struct ClientTimeouts: BitwiseCopyable, Equatable, Sendable {
+        var requestHeadMilliseconds = 10_000
+        var requestBodyIdleMilliseconds = 30_000
+        var keepAliveMilliseconds = 60_000
+    }
+
+    /// What becomes of X-Forwarded-For, -Proto and -Host.
+    enum ForwardedPolicy: String, CaseIterable, BitwiseCopyable, Sendable {
+        /// The peer is added to what came; proto and host are set where absent.
+        case append
+        /// What came is replaced.
+        case overwrite
+        /// What came passes untouched.
+        case off
+    }
+}

@@ -1,0 +1,43 @@
+// SPDX-License-Identifier: Apache-2.0
+import EventLoop
+
+extension Configuration {
+    /// A service requests are sent to: one or more endpoints that are alike.
+    struct Upstream: Sendable, Equatable {
+        var name: String
+        /// Reported as the remote service name.
+        var service: String
+        /// Not empty.
+        var endpoints: [EndpointName]
+        var settings: UpstreamSettings
+        var host: HostPolicy
+        /// `host:port` of the first endpoint (no `:80`), for `host: rewrite` and requests without a Host.
+        var authority: [UInt8]
+    }
+
+    /// A name to be looked up or an address, with its port; or a unix socket.
+    enum EndpointName: Sendable, Equatable {
+        /// IPv6 addresses stand without brackets.
+        case host(String, port: UInt16)
+        case unix(SocketAddress)
+    }
+
+    enum HostPolicy: String, CaseIterable, Sendable {
+        /// The received Host goes upstream.
+        case keep
+        /// The upstream's own authority goes upstream.
+        case rewrite
+    }
+
+    struct UpstreamSettings: BitwiseCopyable, Equatable, Sendable {
+        var connectMilliseconds = 1000
+        /// From the whole request sent to the response head.
+        var responseMilliseconds = 15_000
+        /// Without a byte of a body.
+        var idleMilliseconds = 60_000
+        /// Below the idle timeout of common servers, so that we close first.
+        var poolIdleMilliseconds = 3000
+        /// Idle connections kept per worker and address.
+        var maximumIdle = 1024
+    }
+}
