@@ -1,1 +1,4 @@
-import PropagatingProxy
+// SPDX-License-Identifier: Apache-2.0
+import Glibc
+
+exit(Program.run())

@@ -105,7 +105,8 @@ struct ExporterReader {
         let ours = ["host", "content-length", "content-type", "transfer-encoding", "connection", "b3"]
         return entries.compactMap { entry in
             guard FieldText.isToken(entry.key), !ours.contains(entry.key.lowercased()) else {
-                mistakes.add(entry.origin, "'\(entry.key)' cannot be set, expected the name of a header we do not write")
+                mistakes.add(
+                    entry.origin, "'\(entry.key)' cannot be set, expected the name of a header we do not write")
                 return nil
             }
             let expected = "a value without control characters"

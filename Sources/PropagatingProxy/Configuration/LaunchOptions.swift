@@ -91,5 +91,7 @@ public struct LaunchOptions: Sendable {
     }
 
     /// The shell has replaced variables already: what looks like one is meant as it is.
-    static func literal(_ text: String) -> String { text.split(separator: "${", omittingEmptySubsequences: false).joined(separator: "$${") }
+    static func literal(_ text: String) -> String {
+        text.split(separator: "${", omittingEmptySubsequences: false).joined(separator: "$${")
+    }
 }

@@ -50,7 +50,9 @@ struct UpstreamReader {
             mistakes.add(node.origin, "'endpoints' is empty, expected \(AddressNotation.endpointExpected)")
         }
         return items.compactMap { item in
-            guard let (text, origin) = reader.text(item, "endpoints", AddressNotation.endpointExpected) else { return nil }
+            guard let (text, origin) = reader.text(item, "endpoints", AddressNotation.endpointExpected) else {
+                return nil
+            }
             if let endpoint = AddressNotation.endpoint(text) { return endpoint }
             mistakes.add(origin, "'\(text)' is no endpoint, expected \(AddressNotation.endpointExpected)")
             return nil
