@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 import Glibc
-import PropagatingProxy
-exit(Proxy.run(Configuration(quick: "127.0.0.1", port: UInt16(CommandLine.arguments[1])!, up: UInt16(CommandLine.arguments[2])!)))
+
+exit(Program.run())

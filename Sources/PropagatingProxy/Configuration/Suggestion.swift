@@ -2,11 +2,11 @@
 
 /// Which known word a mistyped one was meant to be.
 enum Suggestion {
-    /// `, did you mean 'x'?` or nothing.
+    /// ` (did you mean 'x'?)` or nothing.
     static func text(for word: String, among known: some Sequence<String>) -> String {
         let best = known.map { (distance(word, $0), $0) }.min { $0 < $1 }
         guard let best, best.0 <= max(1, min(3, best.1.utf8.count / 3)) else { return "" }
-        return ", did you mean '\(best.1)'?"
+        return " (did you mean '\(best.1)'?)"
     }
 
     /// Insertions, deletions and replacements that lead from one to the other; `-` and `_` are alike.

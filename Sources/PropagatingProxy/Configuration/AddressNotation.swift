@@ -2,7 +2,7 @@
 import EventLoop
 
 /// Reads addresses as operators write them.
-enum AddressText {
+enum AddressNotation {
     static let listenExpected = "an address such as 127.0.0.1:5000, [::]:5000 or unix:/run/proxy.sock"
     static let endpointExpected = "an endpoint such as app.example:9080, [::1]:9080 or unix:/run/app.sock"
 

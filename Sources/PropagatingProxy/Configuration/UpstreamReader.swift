@@ -1,0 +1,84 @@
+// SPDX-License-Identifier: Apache-2.0
+
+/// Reads `upstreams`, a mapping of names.
+struct UpstreamReader {
+    let mistakes: Mistakes
+
+    /// Span records count upstreams in 16 bits.
+    private static let maximumCount = 10_000
+
+    func read(_ root: MappingReader) -> [Configuration.Upstream] {
+        guard let node = root.value("upstreams") else { return [] }
+        guard case .mapping(let entries) = node.content else {
+            mistakes.add(node.origin, "'upstreams' is \(node.kindName), expected a mapping of names to upstreams")
+            return []
+        }
+        if entries.count > Self.maximumCount {
+            mistakes.add(node.origin, "\(entries.count) upstreams, expected at most \(Self.maximumCount)")
+        }
+        var names: Set<String> = []
+        return entries.compactMap { entry in
+            guard names.insert(entry.key).inserted else {
+                mistakes.add(entry.origin, "the upstream '\(entry.key)' is given twice, expected once")
+                return nil
+            }
+            if entry.key.isEmpty { mistakes.add(entry.origin, "an upstream has no name, expected one") }
+            return upstream(entry)
+        }
+    }
+
+    private func upstream(_ entry: YAMLEntry) -> Configuration.Upstream {
+        let reader = MappingReader(entry.value, "upstreams.*", parent: entry.origin, mistakes)
+        defer { reader.finish() }
+        let endpoints = endpoints(reader)
+        notYet(reader, "protocol", "http1", later: ["http2"])
+        _ = reader.choice("balance", [("round_robin", ())])
+        let service = reader.text("service", "the name spans give the remote service")?.text
+        let host = reader.choice("host", Configuration.HostPolicy.self) ?? .keep
+        return Configuration.Upstream(
+            name: entry.key, service: service ?? entry.key, endpoints: endpoints, settings: settings(reader),
+            host: host, authority: endpoints.first.map { AddressNotation.authority($0) } ?? [])
+    }
+
+    private func endpoints(_ reader: MappingReader) -> [Configuration.EndpointName] {
+        guard reader.value("endpoints") != nil else {
+            reader.missing("endpoints", "a list of \(AddressNotation.endpointExpected)")
+            return []
+        }
+        let items = reader.list("endpoints")
+        if items.isEmpty, let node = reader.value("endpoints"), case .sequence = node.content {
+            mistakes.add(node.origin, "'endpoints' is empty, expected \(AddressNotation.endpointExpected)")
+        }
+        return items.compactMap { item in
+            guard let (text, origin) = reader.text(item, "endpoints", AddressNotation.endpointExpected) else {
+                return nil
+            }
+            if let endpoint = AddressNotation.endpoint(text) { return endpoint }
+            mistakes.add(origin, "'\(text)' is no endpoint, expected \(AddressNotation.endpointExpected)")
+            return nil
+        }
+    }
+
+    private func settings(_ reader: MappingReader) -> Configuration.UpstreamSettings {
+        let timeouts = reader.mapping("timeouts")
+        defer { timeouts.finish() }
+        var settings = Configuration.UpstreamSettings()
+        settings.connectMilliseconds = timeouts.duration("connect", default: settings.connectMilliseconds)
+        settings.responseMilliseconds = timeouts.duration("response", default: settings.responseMilliseconds)
+        settings.idleMilliseconds = timeouts.duration("idle", default: settings.idleMilliseconds)
+        settings.poolIdleMilliseconds = timeouts.duration("pool_idle", default: settings.poolIdleMilliseconds)
+        settings.maximumIdle = reader.integer("max_idle", 0...65_536, default: settings.maximumIdle)
+        return settings
+    }
+}
+
+/// Refuses words that later versions will take, and says so.
+func notYet(_ reader: MappingReader, _ key: String, _ words: String..., later: [String]) {
+    guard let node = reader.value(key) else { return }
+    if case .scalar(let text) = node.content, later.contains(text) {
+        reader.mistakes.add(
+            node.origin, "'\(key): \(text)' is not supported yet, expected \(words.joined(separator: " or "))")
+        return
+    }
+    _ = reader.choice(key, words.map { ($0, ()) })
+}

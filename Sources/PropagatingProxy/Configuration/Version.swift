@@ -1,0 +1,12 @@
+// SPDX-License-Identifier: Apache-2.0
+import EventLoop
+
+/// What runs.
+public enum Version {
+    public static let text = "0.1.0"
+
+    /// For `--version`: ours, and those of the C libraries found at run time.
+    public static var lines: [String] {
+        ["propagating-proxy \(text)", "libevent \(EventLoop.libraryVersion)", "libyaml \(YAMLLibrary.version)"]
+    }
+}
