@@ -10,6 +10,7 @@ public final class Proxy {
     private let loop: EventLoop
     private let workers: [WorkerHandle]
     private let metrics: [WorkerMetrics]
+    private let metricNames: MetricNames
     private let reporter: SpanReporter
     private var threads: [SystemThread] = []
     private var signals: [SignalSource] = []
@@ -45,11 +46,13 @@ public final class Proxy {
         }
         let count = max(1, configuration.workers)
         workers = (0..<count).map { _ in WorkerHandle() }
-        let layout = MetricsLayout(configuration)
-        metrics = (0..<count).map { _ in WorkerMetrics(layout) }
+        let names = MetricNames(configuration)
+        metricNames = names
+        metrics = (0..<count).map { _ in WorkerMetrics(names) }
         let rings = (0..<count).map { _ in SpanRing() }
         reporter = SpanReporter(
-            exporters: configuration.tracing.exporters, names: SpanNames(configuration), rings: rings,
+            exporters: configuration.tracing.exporters, names: SpanNames(configuration, version: Version.text),
+            rings: rings,
             log: { _, _ in })
         self.rings = rings
     }
@@ -84,7 +87,9 @@ public final class Proxy {
         announce(descriptors.map { $0[0] }, admin: adminDescriptor?.first)
     }
 
-    private static func open(_ address: SocketAddress, name: String, count: Int) throws(StartError) -> [SharedDescriptor] {
+    private static func open(_ address: SocketAddress, name: String, count: Int) throws(StartError)
+        -> [SharedDescriptor]
+    {
         do throws(EventLoopError) {
             return try Listening.open(address, count: count)
         } catch {
@@ -104,12 +109,12 @@ public final class Proxy {
 
     private func startAdmin(_ descriptor: SharedDescriptor) throws(EventLoopError) {
         admin = try AdminServer(
-            descriptor, on: loop, allowRemote: configuration.admin?.allowsRemote ?? false,
+            descriptor, on: loop, allowsRemote: configuration.admin?.allowsRemote ?? false,
             ready: { [unowned self] in shutdown == nil && workers.allSatisfy(\.isResolved) },
             metrics: { [unowned self] in
                 MetricsPage.render(
-                    layout: MetricsLayout(configuration), workers: metrics, logLinesDropped: log.droppedCount)
-                    + SpanMetrics.render(reporter.snapshot())
+                    metrics, spans: SpanFigures(reporter.snapshot()), names: metricNames,
+                    logLinesDropped: log.droppedCount)
             })
     }
 

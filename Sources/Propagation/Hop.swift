@@ -12,6 +12,9 @@ public struct Hop: BitwiseCopyable, Sendable {
     /// Whether the spans of attempts are reported. In `single` mode the id sent upstream is nobody's.
     public let reportsAttempts: Bool
 
+    /// Of an exchange that has not begun.
+    public static let none = Hop(Extracted(), traceID: .none, sampling: .deny, mode: .newChild, newID: .none)
+
     /// The received trace id, or a new one.
     @inlinable
     public static func traceID(

@@ -21,7 +21,7 @@ final class DownstreamConnection: Socket {
     let worker: Worker
     let listener: ListenerContext
     let peer: SocketAddress
-    let peerText: AddressText
+    let peerText: IPText
     /// Received bytes: a head, body bytes, or requests that wait their turn.
     var input: Buffer
     /// Response bytes the kernel has not taken yet.
@@ -40,11 +40,12 @@ final class DownstreamConnection: Socket {
     /// A deadline of ours is running, so a dripping head does not renew it.
     private var headDeadlineRuns = false
 
-    init(_ descriptor: consuming Descriptor, peer: SocketAddress, listener: ListenerContext, slot: Int, worker: Worker) {
+    init(_ descriptor: consuming Descriptor, peer: SocketAddress, listener: ListenerContext, slot: Int, worker: Worker)
+    {
         self.worker = worker
         self.listener = listener
         self.peer = peer
-        peerText = AddressText(peer)
+        peerText = IPText(peer)
         self.slot = slot
         input = Buffer(pool: worker.buffers)
         output = Buffer(pool: worker.buffers)
@@ -57,8 +58,8 @@ final class DownstreamConnection: Socket {
         case .readingHead: serve()
         case .exchanging:
             guard let exchange else { return }
-            if readiness.contains(.writable) { exchange.downstreamWritable() }
-            if mayRead, self.exchange === exchange { exchange.downstreamReadable() }
+            if readiness.contains(.writable) { exchange.downstreamWritable(self) }
+            if mayRead, self.exchange === exchange { exchange.downstreamReadable(self) }
         case .lingering: linger()
         case .closed: break
         }

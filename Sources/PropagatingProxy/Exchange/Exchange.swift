@@ -83,14 +83,17 @@ final class Exchange {
         let bytes = input.readable
         let facts = RequestFacts(bytes, fields: &worker.fields, listener: listener, worker: worker)
         let decision = worker.decide(
-            facts.extracted, rule: route?.sampling ?? .inherit, path: bytes.extracting(head.path.range), listener: listener)
+            facts.extracted, rule: route?.sampling ?? .inherit,
+            path: bytes.extracting(head.path.range).extracting(first: Int(head.pathCount)),
+            listener: listener)
         report.begin(
             head: head, bytes: bytes, facts: facts, decision: decision, route: route, listener: listener,
             peer: downstream.peer, worker: worker)
         guard let route else { return }
         changes = RequestWriter.Changes(
-            trace: decision.hop.inbound, formats: listener.tracing.inject, peer: downstream.peerText,
-            forwarded: listener.forwarded, replacedPathCount: route.replacedPathCount(bytes.extracting(head.path.range)),
+            formats: listener.tracing.inject, peer: downstream.peerText,
+            forwarded: listener.forwarded,
+            replacedPathCount: route.replacedPathCount(bytes.extracting(head.path.range)),
             addsVia: listener.addsVia, requestID: facts.mintedRequestID)
     }
 }

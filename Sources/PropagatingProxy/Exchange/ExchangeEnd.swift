@@ -43,7 +43,7 @@ extension Exchange {
 
     func noteUpstreamFault(_ error: ProxyError) {
         guard let target = route?.upstream else { return }
-        worker.metrics.upstreamFailed(Int(target.number), reason: error.labelIndex)
+        worker.metrics.upstreamFailed(target.number, reason: error.labelIndex)
     }
 
     // MARK: Local replies
@@ -55,7 +55,7 @@ extension Exchange {
             LocalReply.write(
                 status: error.status, reason: error.reason, isHead: head.method == .head, closes: closes, into: &$0)
         }
-        worker.metrics.repliedLocally(reason: error.labelIndex)
+        worker.metrics.localReply(reason: error.labelIndex)
         report.answered(status: error.status, error: error, worker: worker)
         endLocally(downstream)
     }
@@ -64,8 +64,9 @@ extension Exchange {
         settleInput(downstream, mayKeepAlive: true)
         let closes = !flags.contains(.keepsAlive)
         _ = downstream.output.append {
+            let body = fixed.body
             LocalReply.write(
-                status: fixed.status, body: fixed.body.span, isHead: head.method == .head, closes: closes, into: &$0)
+                status: fixed.status, body: body.span, isHead: head.method == .head, closes: closes, into: &$0)
         }
         report.answered(status: fixed.status, error: nil, worker: worker)
         endLocally(downstream)

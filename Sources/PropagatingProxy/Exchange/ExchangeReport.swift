@@ -126,6 +126,7 @@ struct ExchangeReport: BitwiseCopyable {
     /// The response has gone out whole.
     mutating func ended(requestBytes: UInt64, responseBytes: UInt64, worker: Worker) {
         let now = Clock.monotonicMicroseconds
+        worker.metrics.transferred(requestBytes: requestBytes, responseBytes: responseBytes)
         client.requestBytes = requestBytes
         client.responseBytes = responseBytes
         server.requestBytes = requestBytes
@@ -148,7 +149,7 @@ struct ExchangeReport: BitwiseCopyable {
 
     private mutating func recordServer(now: UInt64, status: UInt16, error: SpanError, worker: Worker) {
         let duration = now - startMicroseconds
-        worker.metrics.requestEnded(route: Int(server.route), status: status, microseconds: duration)
+        worker.metrics.requestEnded(route: server.route, status: status, microseconds: duration)
         guard isRecorded else { return }
         server.startMicroseconds = startMicroseconds &+ epochOffset
         server.durationMicroseconds = max(1, duration)

@@ -14,9 +14,11 @@ extension Exchange {
         guard let target = route.upstream else { return reply(.noAddress, to: downstream) }
         switch target.acquire(isFresh: isFresh) {
         case .ready(let connection):
+            worker.metrics.upstreamConnection(isReused: connection.useCount > 0)
             adopt(connection)
             sendRequest(downstream, connection, route, headIsParsed: headIsParsed)
         case .connecting(let connection):
+            worker.metrics.upstreamConnection(isReused: false)
             adopt(connection)
             connection.setDeadline(milliseconds: target.settings.connectMilliseconds)
         case .failed(let error): connectFailed(error)

@@ -252,7 +252,7 @@ extension Exchange {
         guard flags.contains(.replayable), upstream.input.isEmpty, interimCount == 0, isSafe, let route else {
             return fail(.upstreamClosed)
         }
-        worker.metrics.requestReplayed(Int(route.upstream?.number ?? 0))
+        worker.metrics.replayed()
         dropUpstream(.upstreamClosed)
         flags.subtract([.replayable, .requestBegun, .requestSent, .requestLeft, .requestBlocked])
         attempt += 1

@@ -88,6 +88,14 @@ enum ProxyError: Error, BitwiseCopyable, Equatable {
         }
     }
 
+    /// Whether what follows on the downstream connection cannot be read as another request.
+    var breaksFraming: Bool {
+        switch self {
+        case .malformedRequest, .requestTimedOut, .headTooLarge: true
+        default: false
+        }
+    }
+
     /// Whether the upstream is at fault, for its counters; otherwise the request never reached it.
     var isUpstreamFault: Bool {
         switch self {

@@ -15,7 +15,7 @@ struct RequestFacts: BitwiseCopyable {
 
     /// - Parameter bytes: the received head, at offset 0.
     init(
-        _ bytes: Span<UInt8>, head: RequestHead, fields: inout FieldTable, listener: ListenerContext, worker: Worker
+        _ bytes: Span<UInt8>, fields: inout FieldTable, listener: ListenerContext, worker: Worker
     ) {
         var extraction = Extraction(formats: listener.tracing.extract)
         worker.traceState.reset()
@@ -43,10 +43,5 @@ struct RequestFacts: BitwiseCopyable {
         extracted = extraction.finish(trust: listener.trust)
         if !extracted.keepsTracestate { worker.traceState.reset() }
         if requestID.isEmpty { mintedRequestID = RequestIDText(random: &worker.random) }
-    }
-
-    /// Marks again what ``init(_:head:fields:listener:worker:)`` marked, after the head was parsed anew.
-    static func mark(_ bytes: Span<UInt8>, fields: inout FieldTable, head: RequestHead, listener: ListenerContext, worker: Worker) {
-        _ = RequestFacts(bytes, head: head, fields: &fields, listener: listener, worker: worker)
     }
 }

@@ -8,12 +8,10 @@ import Propagation
 struct RequestWriter {
     /// What differs from the received head.
     struct Changes: BitwiseCopyable {
-        /// The CLIENT span's context.
-        var trace: TraceContext
         var formats: FormatList
         /// The peer's IP address, for `X-Forwarded-For`.
-        var peer: AddressText
-        var forwarded: ForwardedPolicy
+        var peer: IPText
+        var forwarded: Configuration.ForwardedPolicy
         /// Bytes of the received path that `RouteContext.pathReplacement` stands for.
         var replacedPathCount: Int
         var addsVia: Bool
@@ -26,11 +24,12 @@ struct RequestWriter {
 
     /// - Parameters:
     ///   - bytes: the received head, at offset 0.
+    ///   - trace: the CLIENT span's context.
     ///   - fields: its lines; those of the trace context and of `X-Forwarded-*` that are replaced are marked removed.
     ///   - out: must have room for `bytes.count`, the rewrites of the route and ``addedByteCount``.
     static func write(
         _ bytes: Span<UInt8>, head: RequestHead, fields: borrowing FieldTable, route: RouteContext,
-        changes: Changes, traceState: borrowing TraceState, into out: inout OutputSpan<UInt8>
+        changes: Changes, trace: TraceContext, traceState: borrowing TraceState, into out: inout OutputSpan<UInt8>
     ) {
         writeRequestLine(bytes, head: head, route: route, changes: changes, into: &out)
         writeFields(bytes, head: head, fields: fields, route: route, into: &out)
@@ -52,13 +51,15 @@ struct RequestWriter {
             out.write("\r\n")
         }
         writeForwarded(bytes, head: head, fields: fields, changes: changes, into: &out)
-        if changes.addsVia { out.write(head.minorVersion == 0 ? "Via: 1.0 propagating-proxy\r\n" : "Via: 1.1 propagating-proxy\r\n") }
+        if changes.addsVia {
+            out.write(head.minorVersion == 0 ? "Via: 1.0 propagating-proxy\r\n" : "Via: 1.1 propagating-proxy\r\n")
+        }
         if let requestID = changes.requestID {
             out.write("x-request-id: ")
             out.write(requestID.span)
             out.write("\r\n")
         }
-        Injection.write(changes.trace, formats: changes.formats, into: &out)
+        Injection.write(trace, formats: changes.formats, into: &out)
         if changes.formats.contains(.traceContext) { _ = traceState.write(into: &out) }
         out.write("\r\n")
     }
@@ -138,15 +139,6 @@ struct RequestWriter {
             out.write("\r\n")
         }
     }
-}
-
-/// What happens to `X-Forwarded-For`, `-Proto` and `-Host`.
-enum ForwardedPolicy: UInt8, BitwiseCopyable, Sendable {
-    /// The peer is added to what came; proto and host are set where absent.
-    case append
-    /// What came is replaced.
-    case overwrite
-    case off
 }
 
 /// A minted request id: 36 bytes of lower-case UUID.

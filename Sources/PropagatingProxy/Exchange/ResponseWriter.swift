@@ -47,7 +47,9 @@ enum ResponseWriter {
         } else if changes.keepsAlive10 {
             out.write("Connection: keep-alive\r\n")
         }
-        if changes.addsVia { out.write(head.minorVersion == 0 ? "Via: 1.0 propagating-proxy\r\n" : "Via: 1.1 propagating-proxy\r\n") }
+        if changes.addsVia {
+            out.write(head.minorVersion == 0 ? "Via: 1.0 propagating-proxy\r\n" : "Via: 1.1 propagating-proxy\r\n")
+        }
         out.write("\r\n")
     }
 

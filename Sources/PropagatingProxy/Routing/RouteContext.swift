@@ -18,24 +18,33 @@ final class RouteContext {
     let upstreamAuthority: [UInt8]
     /// Overrides the upstream's own.
     private let ownResponseMilliseconds: Int?
-    let fixedReply: FixedReply?
+    let fixedReply: Configuration.FixedReply?
 
+    /// - Parameter upstreams: one per upstream of the configuration, in order.
     init(
-        number: UInt16, upstream: Upstream?, sampling: SamplingRule, rewrite: PathRewrite, hostReplacement: [UInt8],
-        upstreamAuthority: [UInt8], responseMilliseconds: Int?, fixedReply: FixedReply?
+        _ route: Configuration.Route, number: UInt16, upstreams: [Upstream], _ configuration: Configuration
     ) {
         self.number = number
-        self.upstream = upstream
-        self.sampling = sampling
-        switch rewrite {
+        sampling = route.sampling
+        fixedReply = route.reply
+        ownResponseMilliseconds = route.responseMilliseconds
+        switch route.rewrite {
         case .none: (pathReplacement, replacesWholePath, replacedPrefixCount) = ([], false, 0)
         case .path(let text): (pathReplacement, replacesWholePath, replacedPrefixCount) = (text, true, 0)
-        case .prefix(let count, let text): (pathReplacement, replacesWholePath, replacedPrefixCount) = (text, false, count)
+        case .prefix(let count, let text):
+            (pathReplacement, replacesWholePath, replacedPrefixCount) = (text, false, count)
         }
-        self.hostReplacement = hostReplacement
-        self.upstreamAuthority = upstreamAuthority
-        ownResponseMilliseconds = responseMilliseconds
-        self.fixedReply = fixedReply
+        if let index = route.upstream, upstreams.indices.contains(index) {
+            let target = configuration.upstreams[index]
+            upstream = upstreams[index]
+            upstreamAuthority = target.authority
+            let rewritesHost = route.hostReplacement.isEmpty && target.host == .rewrite
+            hostReplacement = rewritesHost ? target.authority : route.hostReplacement
+        } else {
+            upstream = nil
+            upstreamAuthority = []
+            hostReplacement = route.hostReplacement
+        }
     }
 
     /// From the whole request sent to the response head.
@@ -50,18 +59,4 @@ final class RouteContext {
         for index in 0..<path.count where path[index] == UInt8(ascii: "?") { return index }
         return path.count
     }
-}
-
-/// How a route changes the path; the query always stays.
-enum PathRewrite: Equatable, Sendable {
-    case none
-    case path([UInt8])
-    /// The first `count` bytes, which matched, become the text.
-    case prefix(count: Int, [UInt8])
-}
-
-/// A response of the configuration's own.
-struct FixedReply: Equatable, Sendable {
-    var status: UInt16
-    var body: [UInt8]
 }

@@ -1,29 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
 import EventLoop
 
-/// Where an endpoint of the configuration is: a name to be looked up, or a unix socket.
-enum EndpointName: Equatable, Sendable {
-    case host(String, port: UInt16)
-    case unix(SocketAddress)
-
-    static func == (a: Self, b: Self) -> Bool {
-        switch (a, b) {
-        case (.host(let x, let p), .host(let y, let q)): x == y && p == q
-        case (.unix(let x), .unix(let y)): x == y
-        default: false
-        }
-    }
-}
-
 /// One endpoint's present addresses.
 final class Endpoint {
-    private let name: EndpointName
+    private let name: Configuration.EndpointName
     private var watch: NameWatch?
     private(set) var addresses: [SocketAddress] = []
     /// Whether the name was looked up once, with or without success.
     private(set) var isSettled = false
 
-    init(_ name: EndpointName) { self.name = name }
+    init(_ name: Configuration.EndpointName) { self.name = name }
 
     /// - Parameters:
     ///   - changed: called whenever ``addresses`` changed.

@@ -5,19 +5,17 @@ import EventLoop
 /// so the others can reach their idle timeout.
 final class EndpointPool {
     let address: SocketAddress
-    private let settings: UpstreamSettings
+    private let settings: Configuration.UpstreamSettings
     private let loop: EventLoop
     private let buffers: BufferPool
     private var idle: [UpstreamConnection] = []
-    private let upstream: Int
-    private let metrics: WorkerMetrics
+    /// Open connections, idle ones among them.
+    private(set) var openCount = 0
+    var idleCount: Int { idle.count }
 
     init(
-        _ address: SocketAddress, upstream: Int, settings: UpstreamSettings, buffers: BufferPool,
-        metrics: WorkerMetrics, on loop: EventLoop
+        _ address: SocketAddress, settings: Configuration.UpstreamSettings, buffers: BufferPool, on loop: EventLoop
     ) {
-        self.upstream = upstream
-        self.metrics = metrics
         self.address = address
         self.settings = settings
         self.buffers = buffers
@@ -25,11 +23,7 @@ final class EndpointPool {
     }
 
     /// An idle connection that nobody has closed as far as is known.
-    func takeIdle() -> UpstreamConnection? {
-        guard let connection = idle.popLast() else { return nil }
-        metrics.upstreamReused(upstream)
-        return connection
-    }
+    func takeIdle() -> UpstreamConnection? { idle.popLast() }
 
     /// A new connection for the exchange, still connecting or (unix sockets) connected.
     func connect() -> Result<UpstreamConnection, ProxyError> {
@@ -41,7 +35,7 @@ final class EndpointPool {
     }
 
     private func open(_ descriptor: consuming Descriptor, isConnecting: Bool) -> UpstreamConnection {
-        metrics.upstreamOpened(upstream)
+        openCount += 1
         return UpstreamConnection(
             descriptor, isConnecting: isConnecting, pool: self, buffers: buffers, on: loop)
     }
@@ -51,16 +45,13 @@ final class EndpointPool {
         connection.servedOne()
         guard idle.count < settings.maximumIdle, !connection.peerHasEnded else { return close(connection) }
         connection.setDeadline(milliseconds: settings.poolIdleMilliseconds)
-        metrics.upstreamIdle(upstream)
         idle.append(connection)
     }
 
     /// Closes a connection that cannot be used again.
-    func close(_ connection: UpstreamConnection) { close(connection, wasIdle: false) }
-
-    private func close(_ connection: UpstreamConnection, wasIdle: Bool) {
+    func close(_ connection: UpstreamConnection) {
         guard connection.isOpen else { return }
-        metrics.upstreamClosed(upstream, wasIdle: wasIdle)
+        openCount -= 1
         connection.exchange = nil
         connection.close()
         connection.input.release()
@@ -70,13 +61,13 @@ final class EndpointPool {
     /// An idle connection was closed by its peer or by its idle timeout.
     func lost(_ connection: UpstreamConnection) {
         idle.removeAll { $0 === connection }
-        close(connection, wasIdle: true)
+        close(connection)
     }
 
     /// Closes what is idle; used when the address is gone or the worker stops.
     func closeIdle() {
         let closing = idle
         idle.removeAll()
-        for connection in closing { close(connection, wasIdle: true) }
+        for connection in closing { close(connection) }
     }
 }

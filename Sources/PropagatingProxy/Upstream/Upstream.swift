@@ -1,17 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 import EventLoop
 
-/// Timeouts and bounds of one upstream.
-struct UpstreamSettings: BitwiseCopyable, Sendable {
-    var connectMilliseconds = 1000
-    var responseMilliseconds = 15_000
-    var idleMilliseconds = 60_000
-    /// Below the idle timeout of common servers, so that we close first (linkerd's choice).
-    var poolIdleMilliseconds = 3000
-    /// Idle connections kept per worker and address.
-    var maximumIdle = 1024
-}
-
 /// One upstream of the configuration on one worker: its endpoints' addresses, in turn.
 final class Upstream {
     /// A connection to send a request on.
@@ -23,29 +12,34 @@ final class Upstream {
 
     /// Index in the configuration; 0 is none, for span records.
     let number: UInt16
-    let settings: UpstreamSettings
+    let settings: Configuration.UpstreamSettings
     private let endpoints: [Endpoint]
     private var pools: [EndpointPool] = []
     private var turn = 0
 
-    /// - Parameter endpoints: not empty.
     init(
-        number: UInt16, endpoints: [EndpointName], settings: UpstreamSettings, metrics: WorkerMetrics, resolver: Resolver,
-        buffers: BufferPool, log: Log, on loop: EventLoop
+        number: UInt16, _ upstream: Configuration.Upstream, resolver: Resolver, buffers: BufferPool, log: Log,
+        on loop: EventLoop
     ) throws(EventLoopError) {
         self.number = number
-        self.settings = settings
-        self.endpoints = endpoints.map { Endpoint($0) }
-        for endpoint in self.endpoints {
+        settings = upstream.settings
+        endpoints = upstream.endpoints.map { Endpoint($0) }
+        for endpoint in endpoints {
             try endpoint.start(
                 resolver: resolver, on: loop,
-                changed: { [unowned self] in addressesChanged(buffers: buffers, metrics: metrics, on: loop) },
-                failed: { host, reason in log.warn("name not resolved", ["host": host, "reason": reason]) })
+                changed: { [unowned self] in addressesChanged(buffers: buffers, on: loop) },
+                failed: { host, reason in
+                    log.limited(.warn, key: "name not resolved", nil, ["host": host, "reason": reason])
+                })
         }
     }
 
     /// Whether every name has been looked up at least once, with or without success.
     var isResolved: Bool { endpoints.allSatisfy(\.isSettled) }
+    /// Connections, idle ones among the open.
+    var connectionCounts: (open: Int, idle: Int) {
+        pools.reduce((0, 0)) { ($0.0 + $1.openCount, $0.1 + $1.idleCount) }
+    }
     /// How many addresses an exchange may try.
     var addressCount: Int { pools.count }
 
@@ -64,12 +58,11 @@ final class Upstream {
     }
 
     /// Pools of addresses that stay are kept with their connections.
-    private func addressesChanged(buffers: BufferPool, metrics: WorkerMetrics, on loop: EventLoop) {
+    private func addressesChanged(buffers: BufferPool, on loop: EventLoop) {
         var next: [EndpointPool] = []
         for address in endpoints.flatMap(\.addresses) where !next.contains(where: { $0.address == address }) {
             let known = pools.first { $0.address == address }
-            next.append(known ?? EndpointPool(
-                address, upstream: Int(number), settings: settings, buffers: buffers, metrics: metrics, on: loop))
+            next.append(known ?? EndpointPool(address, settings: settings, buffers: buffers, on: loop))
         }
         for pool in pools where !next.contains(where: { $0 === pool }) { pool.closeIdle() }
         pools = next

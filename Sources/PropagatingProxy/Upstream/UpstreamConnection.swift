@@ -14,7 +14,10 @@ final class UpstreamConnection: Socket {
     /// How many exchanges it has served whole. An idle one may have been closed by its peer just now.
     private(set) var useCount: UInt32 = 0
 
-    init(_ descriptor: consuming Descriptor, isConnecting: Bool, pool: EndpointPool, buffers: BufferPool, on loop: EventLoop) {
+    init(
+        _ descriptor: consuming Descriptor, isConnecting: Bool, pool: EndpointPool, buffers: BufferPool,
+        on loop: EventLoop
+    ) {
         input = Buffer(pool: buffers)
         output = Buffer(pool: buffers)
         self.pool = pool
@@ -26,9 +29,9 @@ final class UpstreamConnection: Socket {
     override func ioReady(_ readiness: Readiness) {
         if isConnecting { return connectEnded() }
         guard let exchange else { return pool.lost(self) }  // an idle peer closed, or spoke out of turn
-        if readiness.contains(.writable) { exchange.upstreamWritable() }
+        if readiness.contains(.writable) { exchange.upstreamWritable(self) }
         // The exchange may have ended, and another may have begun on this connection.
-        if mayRead, isOpen, self.exchange === exchange { exchange.upstreamReadable() }
+        if mayRead, isOpen, self.exchange === exchange { exchange.upstreamReadable(self) }
     }
 
     override func deadlinePassed() {
@@ -46,6 +49,6 @@ final class UpstreamConnection: Socket {
 
     private func connectEnded() {
         isConnecting = false
-        exchange?.upstreamConnected(errno: takeError())
+        exchange?.upstreamConnected(self, errno: takeError())
     }
 }

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+import EventLoop
 import HTTP1
 import Propagation
 
@@ -6,52 +7,72 @@ import Propagation
 final class ListenerContext {
     /// Index in the configuration, for span records.
     let number: UInt16
-    let routes: RouteTable
-    private let contexts: [RouteContext]
     let tracing: TracingContext
     let trust: Trust
-    let timeouts: ClientTimeouts
+    let timeouts: Configuration.ClientTimeouts
     let headLimits: HeadLimits
     let responseLimits: HeadLimits
-    let forwarded: ForwardedPolicy
+    let forwarded: Configuration.ForwardedPolicy
     let addsVia: Bool
     /// Bytes of a request body; 0 is unlimited.
     let bodyLimit: UInt64
+    private let table: RouteTable
+    private let routes: [RouteContext]
+    private let neverPaths: [PathGlob]
 
+    /// - Parameter routes: one per route of the listener, in file order.
     init(
-        number: UInt16, routes: RouteTable, contexts: [RouteContext], tracing: TracingContext, trust: Trust,
-        timeouts: ClientTimeouts, headLimits: HeadLimits, forwarded: ForwardedPolicy, addsVia: Bool, bodyLimit: UInt64
+        number: UInt16, _ listener: Configuration.Listener, routes: [RouteContext], _ configuration: Configuration
     ) {
         self.number = number
-        self.routes = routes
-        self.contexts = contexts
-        self.tracing = tracing
-        self.trust = trust
-        self.timeouts = timeouts
-        self.headLimits = headLimits
+        tracing = TracingContext(configuration.tracing)
+        trust = listener.trust
+        timeouts = listener.timeouts
+        headLimits = configuration.limits.head
         responseLimits = HeadLimits()
-        self.forwarded = forwarded
-        self.addsVia = addsVia
-        self.bodyLimit = bodyLimit
+        forwarded = listener.forwarded
+        addsVia = listener.addsVia
+        bodyLimit = configuration.limits.bodyBytes
+        table = RouteTable(routes: listener.routes)
+        self.routes = routes
+        neverPaths = configuration.tracing.sampling.neverPaths
     }
 
-    /// - Parameter index: as the route table answers.
-    func route(_ index: Int) -> RouteContext? {
-        contexts.indices.contains(index) ? contexts[index] : nil
+    /// - Parameter input: begins with the head; `fields` are its lines.
+    func route(
+        for head: RequestHead, in input: borrowing Buffer, fields: borrowing FieldTable
+    ) -> RouteContext? {
+        let bytes = input.readable
+        let path = bytes.extracting(head.path.range)
+        guard
+            let index = table.match(
+                method: bytes.extracting(head.methodText.range), host: bytes.extracting(head.authority.range),
+                path: path.extracting(first: Int(head.pathCount)), fields: fields, bytes: bytes),
+            routes.indices.contains(index)
+        else { return nil }
+        return routes[index]
+    }
+
+    /// Health checks and the like.
+    ///
+    /// - Parameter path: without query.
+    func isNeverSampled(_ path: Span<UInt8>) -> Bool {
+        for glob in neverPaths where glob.matches(path) { return true }
+        return false
     }
 }
 
-/// How long a listener waits for its downstream peers.
-struct ClientTimeouts: BitwiseCopyable, Sendable {
-    var requestHeadMilliseconds = 10_000
-    var requestBodyIdleMilliseconds = 30_000
-    var keepAliveMilliseconds = 60_000
-}
-
-/// How traces are read, continued and sampled; one value for all listeners.
+/// How traces are read, continued and written; one value for all listeners.
 struct TracingContext: BitwiseCopyable, Sendable {
-    var extract: FormatList
-    var inject: FormatList
-    var mode: SpanMode
-    var traceIDWidth: TraceIDWidth
+    let extract: FormatList
+    let inject: FormatList
+    let mode: SpanMode
+    let traceIDWidth: TraceIDWidth
+
+    init(_ tracing: Configuration.Tracing) {
+        extract = tracing.extract
+        inject = tracing.inject
+        mode = tracing.mode
+        traceIDWidth = tracing.traceIDBits == 64 ? .short : .full
+    }
 }

@@ -33,7 +33,6 @@ final class Worker {
     private var spareExchanges: [Exchange] = []
     private var housekeeping: LoopTimer?
     private let log: Log
-    private var countedRefusals = 0
     private(set) var openCount = 0
     private let connectionLimit: Int
 
@@ -99,21 +98,31 @@ final class Worker {
 
     private func keepHouse() {
         epochOffset = Clock.epochMicroseconds &- Clock.monotonicMicroseconds
-        metrics.noteBuffers(of: buffers)
-        let refused = listeners.reduce(0) { $0 + $1.refusedCount }
-        metrics.downstreamRefused(UInt64(refused - countedRefusals))
-        countedRefusals = refused
+        publishGauges()
+    }
+
+    private func publishGauges() {
+        var open = 0
+        var idle = 0
+        for upstream in upstreams {
+            let counts = upstream.connectionCounts
+            open += counts.open
+            idle += counts.idle
+        }
+        metrics.gauges(
+            downstreams: openCount, upstreamsOpen: open, upstreamsIdle: idle, buffersInUse: buffers.inUse,
+            buffersRefused: buffers.refusedCount, acceptsRefused: listeners.reduce(0) { $0 + $1.refusedCount })
     }
 
     // MARK: Downstream connections
 
     private func accept(_ descriptor: consuming Descriptor, from peer: SocketAddress, on listener: ListenerContext) {
         guard openCount < connectionLimit else {
-            metrics.downstreamRefused()
+            metrics.connectionRefused()
             return  // the descriptor closes
         }
         openCount += 1
-        metrics.downstreamOpened()
+        metrics.connectionAccepted()
         let slot = freeSlots.popLast() ?? downstreams.count
         let connection = DownstreamConnection(descriptor, peer: peer, listener: listener, slot: slot, worker: self)
         if slot == downstreams.count { downstreams.append(connection) } else { downstreams[slot] = connection }
@@ -124,7 +133,6 @@ final class Worker {
         downstreams[connection.slot] = nil
         freeSlots.append(connection.slot)
         openCount -= 1
-        metrics.downstreamClosed()
         if isFinishing, openCount == 0 { loop.stop() }
     }
 
@@ -142,8 +150,8 @@ final class Worker {
         do throws(SyntaxError) {
             let bytes = input.readable
             let progress = try parseRequestHead(bytes, alreadySeen: 0, limits: listener.headLimits, fields: &fields)
-            guard case .complete(let head) = progress else { return false }
-            _ = RequestFacts(bytes, head: head, fields: &fields, listener: listener, worker: self)
+            guard case .complete = progress else { return false }
+            _ = RequestFacts(bytes, fields: &fields, listener: listener, worker: self)
             return true
         } catch {
             return false
@@ -153,25 +161,22 @@ final class Worker {
     // MARK: Traces
 
     /// Keeps or mints ids and decides on recording.
-    func decide(_ facts: RequestFacts, route: RouteContext?, listener: ListenerContext) -> TraceDecision {
-        let extracted = facts.extracted
+    ///
+    /// - Parameter path: with or without query.
+    func decide(
+        _ extracted: Extracted, rule: SamplingRule, path: Span<UInt8>, listener: ListenerContext
+    ) -> TraceDecision {
         let tracing = listener.tracing
+        let rule = rule == .inherit && listener.isNeverSampled(path) ? .never : rule
         let traceID = Hop.traceID(for: extracted, width: tracing.traceIDWidth, random: &random)
         let decision = sampler.decide(
-            extracted, traceID: traceID, rule: route?.sampling ?? .inherit,
+            extracted, traceID: traceID, rule: rule,
             nowMicroseconds: Clock.monotonicMicroseconds)
-        metrics.propagated(outcome: Int(extracted.outcome.rawValue))
-        if extracted.malformed != [] { noteMalformed(extracted.malformed) }
-        metrics.sampled(reason: Int(decision.reason.rawValue))
+        metrics.propagated(extracted)
+        metrics.sampled(decision.reason)
         let hop = Hop(
             extracted, traceID: traceID, sampling: decision.sampling, mode: tracing.mode, random: &random)
         return TraceDecision(hop: hop, isRecorded: decision.sampling.isRecorded)
-    }
-
-    private func noteMalformed(_ fields: MalformedFields) {
-        for index in 0..<MalformedFields.kindCount where fields.contains(MalformedFields(rawValue: 1 << index)) {
-            metrics.sawMalformed(field: index)
-        }
     }
 
     func decideRefused(listener: ListenerContext) -> TraceDecision {
@@ -179,7 +184,7 @@ final class Worker {
         let traceID = Hop.traceID(for: nothing, width: listener.tracing.traceIDWidth, random: &random)
         let decision = sampler.decide(
             nothing, traceID: traceID, rule: .inherit, nowMicroseconds: Clock.monotonicMicroseconds)
-        metrics.sampled(reason: Int(decision.reason.rawValue))
+        metrics.sampled(decision.reason)
         let hop = Hop(
             nothing, traceID: traceID, sampling: decision.sampling, mode: listener.tracing.mode, random: &random)
         return TraceDecision(hop: hop, isRecorded: decision.sampling.isRecorded)

@@ -19,6 +19,8 @@ struct WorkerPlan: Sendable {
     let log: Log
 
     private static let resolutionPollMilliseconds = 20
+    /// Blocks of 64 KiB of all workers; only their touched pages are resident.
+    private static let bufferLimit = 65_536
     /// Descriptors kept for listeners, the reporter, the admin listener and the log.
     private static let reservedDescriptors = 64
 
@@ -35,15 +37,15 @@ struct WorkerPlan: Sendable {
     private func runWorker() throws(EventLoopError) {
         let loop = try EventLoop()
         let worker = Worker(
-            loop: loop, bufferLimit: 16384,
-            connectionLimit: connectionLimit, sampler: Sampler(threshold: .always, maxTracesPerSecond: 0, debugPerSecond: 10),
+            loop: loop, bufferLimit: Self.bufferLimit / configuration.workers,
+            connectionLimit: connectionLimit, sampler: sampler,
             metrics: metrics, ring: ring, wakeReporter: wakeReporter, log: log)
         let resolver = try Resolver(on: loop)
         var upstreams: [Upstream] = []
         for (number, upstream) in configuration.upstreams.enumerated() {
             upstreams.append(
                 try Upstream(
-                    number: UInt16(clamping: number + 1), endpoints: [upstream.endpoint], settings: UpstreamSettings(), metrics: metrics, resolver: resolver, buffers: worker.buffers,
+                    number: UInt16(clamping: number + 1), upstream, resolver: resolver, buffers: worker.buffers,
                     log: log, on: loop))
         }
         try worker.start(upstreams: upstreams, listeners: contexts(upstreams))
@@ -74,18 +76,35 @@ struct WorkerPlan: Sendable {
         return timer
     }
 
+    /// The caps of the configuration are the process's; a worker sees about its share of the requests.
+    private var sampler: Sampler {
+        let sampling = configuration.tracing.sampling
+        func share(_ cap: Int) -> Int { cap == 0 ? 0 : max(1, cap / configuration.workers) }
+        return Sampler(
+            threshold: sampling.threshold, maxTracesPerSecond: share(sampling.maxTracesPerSecond),
+            debugPerSecond: share(sampling.debugPerSecond))
+    }
+
     /// Each downstream connection may need one upstream connection.
     private var connectionLimit: Int {
-        max(16, (descriptorLimit - Self.reservedDescriptors) / 2 / max(1, configuration.workers))
+        let possible = max(16, (descriptorLimit - Self.reservedDescriptors) / 2 / configuration.workers)
+        let wanted = configuration.limits.connections
+        return wanted == 0 ? possible : min(possible, max(1, wanted / configuration.workers))
     }
 
     private func contexts(_ upstreams: [Upstream]) throws(EventLoopError) -> [(SharedDescriptor, ListenerContext)] {
         var routeCount = 0
         var contexts: [(SharedDescriptor, ListenerContext)] = []
-        routeCount += 1
-        for (number, _) in configuration.listeners.enumerated() {
-            let route = RouteContext(number: 1, upstream: upstreams[0], sampling: .inherit, rewrite: .none, hostReplacement: [], upstreamAuthority: Array("up".utf8), responseMilliseconds: nil, fixedReply: nil)
-            contexts.append((listeners[number], ListenerContext(number: 0, routes: RouteTable(), contexts: [route], tracing: TracingContext(extract: FormatList([.b3Multi]), inject: FormatList([.b3Multi]), mode: .newChild, traceIDWidth: .full), trust: .all, timeouts: ClientTimeouts(), headLimits: HeadLimits(), forwarded: .append, addsVia: false, bodyLimit: 0)))
+        for (number, listener) in configuration.listeners.enumerated() {
+            var routes: [RouteContext] = []
+            for route in listener.routes {
+                routeCount += 1
+                routes.append(
+                    RouteContext(route, number: UInt16(clamping: routeCount), upstreams: upstreams, configuration))
+            }
+            let context = ListenerContext(
+                number: UInt16(clamping: number), listener, routes: routes, configuration)
+            contexts.append((listeners[number], context))
         }
         return contexts
     }

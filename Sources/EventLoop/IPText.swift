@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 /// An IP address as text, formatted once per connection: at most 45 bytes, empty for a unix socket.
-public struct AddressText: BitwiseCopyable, Sendable {
+public struct IPText: BitwiseCopyable, Sendable {
     private var bytes = InlineArray<48, UInt8>(repeating: 0)
     private var count = 0
 

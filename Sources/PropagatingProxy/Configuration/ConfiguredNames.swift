@@ -1,0 +1,33 @@
+// SPDX-License-Identifier: Apache-2.0
+import SpanEmitter
+
+extension MetricNames {
+    /// Routes are counted over all listeners, as in span records.
+    init(_ configuration: Configuration) {
+        self.init(
+            routes: configuration.listeners.flatMap { listener in listener.routes.map { "\(listener.name)/\($0.name)" } },
+            upstreams: configuration.upstreams.map(\.name), upstreamErrors: ProxyError.labels,
+            localReplies: ProxyError.labels)
+    }
+}
+
+extension SpanNames {
+    /// What the numbers in this configuration's span records mean.
+    init(_ configuration: Configuration, version: String) {
+        self.init(
+            service: configuration.service, version: version,
+            routes: configuration.listeners.flatMap { $0.routes.map(\.spanName) },
+            upstreams: configuration.upstreams.map(\.service),
+            listeners: configuration.listeners.map { EndpointAddress($0.address.socketAddress) })
+    }
+}
+
+extension Configuration.Route {
+    /// `http.route`: the pattern the path had to match.
+    var spanName: String {
+        switch match.path {
+        case .exact(let text), .prefix(let text): String(decoding: text, as: UTF8.self)
+        case .regex(let text): text
+        }
+    }
+}
