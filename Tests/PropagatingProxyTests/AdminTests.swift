@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
 import EventLoop
-import Synchronization
 import TestSupport
 import Testing
 
@@ -171,5 +170,5 @@ private final class AdminStage {
 
 /// Hands the bell of the new thread's loop back.
 private final class Started: Sendable {
-    let bell = Mutex<Bell?>(nil)
+    let bell = Locked<Bell?>(nil)
 }

@@ -185,7 +185,7 @@ struct LoggingTests {
 
 /// What the log wrote.
 private final class Sink: Sendable {
-    private let bytes = Mutex<[UInt8]>([])
+    private let bytes = Locked<[UInt8]>([])
     func write(_ piece: [UInt8]) { bytes.withLock { $0 += piece } }
     var byteCount: Int { bytes.withLock { $0.count } }
     var lines: [String] {

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-import Synchronization
+import EventLoop
 
 /// Lets one line a second through for each key, and counts the others.
 final class LogLimiter: Sendable {
@@ -12,7 +12,7 @@ final class LogLimiter: Sendable {
     }
 
     /// As many entries as there are keys in the code.
-    private let entries = Mutex<[String: Entry]>([:])
+    private let entries = Locked<[String: Entry]>([:])
 
     /// - Returns: how many lines were suppressed since the last one; `nil` to suppress this one.
     func pass(_ key: String, _ level: LogLevel, monotonicMicroseconds now: UInt64) -> Int? {

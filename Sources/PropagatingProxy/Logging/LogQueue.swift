@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
 import EventLoop
-import Synchronization
 
 /// Lines on their way from any thread to the writer thread. Full, it drops what comes and counts it.
 final class LogQueue: Sendable {
@@ -17,7 +16,7 @@ final class LogQueue: Sendable {
         var isClosed = false
     }
 
-    private let state = Mutex(State())
+    private let state = Locked(State())
     private let filled: Doorbell
     private let drained: Doorbell
 
