@@ -43,14 +43,23 @@ final class ListenerContext {
         for head: RequestHead, in input: borrowing Buffer, fields: borrowing FieldTable
     ) -> RouteContext? {
         let bytes = input.readable
-        let path = bytes.extracting(head.path.range)
-        guard
-            let index = table.match(
-                method: bytes.extracting(head.methodText.range), host: bytes.extracting(head.authority.range),
-                path: path.extracting(first: Int(head.pathCount)), fields: fields, bytes: bytes),
-            routes.indices.contains(index)
-        else { return nil }
+        let path = bytes.extracting(head.path.range).extracting(first: Int(head.pathCount))
+        // An absolute-form target without a path is the root's, and so is `OPTIONS *` (RFC 9112 §3.2).
+        let isRoot = path.isEmpty || path[0] == UInt8(ascii: "*")
+        let root: InlineArray<1, UInt8> = [UInt8(ascii: "/")]
+        let index =
+            isRoot
+            ? match(root.span, head, bytes: bytes, fields: fields) : match(path, head, bytes: bytes, fields: fields)
+        guard let index, routes.indices.contains(index) else { return nil }
         return routes[index]
+    }
+
+    private func match(
+        _ path: Span<UInt8>, _ head: RequestHead, bytes: Span<UInt8>, fields: borrowing FieldTable
+    ) -> Int? {
+        table.match(
+            method: bytes.extracting(head.methodText.range), host: bytes.extracting(head.authority.range), path: path,
+            fields: fields, bytes: bytes)
     }
 
     /// Health checks and the like.

@@ -16,7 +16,7 @@ enum WorkerOrder: Int, AtomicRepresentable, Sendable {
 /// One worker as the control thread sees it.
 final class WorkerHandle: Sendable {
     private let order = Atomic<WorkerOrder>(.run)
-    private let bell = Mutex<Bell?>(nil)
+    private let bell = Locked<Bell?>(nil)
     private let resolved = Atomic<Bool>(false)
     private let ended = Atomic<Bool>(false)
 
