@@ -1,0 +1,214 @@
+// SPDX-License-Identifier: Apache-2.0
+import Foundation
+import Propagation
+import SpanEmitter
+import Testing
+
+@testable import PropagatingProxy
+
+private let repository = URL(filePath: #filePath).deletingLastPathComponent().deletingLastPathComponent()
+    .deletingLastPathComponent().deletingLastPathComponent()
+
+private func load(
+    _ text: String, _ environment: [String: String] = [:]
+) throws(ConfigurationLoader.Failure) -> Configuration {
+    try ConfigurationLoader.load(text: Array(text.utf8), file: "p.yaml", environment: environment).configuration
+}
+
+private func mistakes(_ text: String, _ environment: [String: String] = [:]) -> [String] {
+    do throws(ConfigurationLoader.Failure) {
+        _ = try load(text, environment)
+        return []
+    } catch {
+        return error.lines
+    }
+}
+
+private let small = """
+    listeners:
+      - address: 127.0.0.1:5000
+        routes:
+          - { match: { path: / }, rewrite: { path: /productpage }, upstream: a }
+          - { upstream: a }
+    upstreams: { a: { endpoints: ["app.example:9080", "[::1]:80", "unix:/run/a.sock"] } }
+
+    """
+
+@Suite("Configuration files")
+struct ConfigurationTests {
+    @Test("The example that is shipped is valid, and so is every default of it")
+    func example() throws {
+        let url = repository.appending(path: "propagating-proxy.example.yaml")
+        let configuration = try load(String(contentsOf: url, encoding: .utf8))
+        #expect(configuration.listeners[0].routes.count == 5)
+        #expect(configuration.tracing.exporters.count == 2)
+        let short = try load(small)
+        #expect(configuration.limits == short.limits)
+        #expect(configuration.shutdown == short.shutdown)
+        #expect(configuration.log == short.log)
+        #expect(configuration.admin == short.admin)
+        #expect(configuration.listeners[0].timeouts == short.listeners[0].timeouts)
+        #expect(configuration.upstreams[0].settings == short.upstreams[0].settings)
+    }
+
+    @Test("A small file means what it says")
+    func meaning() throws {
+        let configuration = try load(small)
+        let route = configuration.listeners[0].routes[0]
+        #expect(route.match.path == .exact(Array("/".utf8)))
+        #expect(route.rewrite == .path(Array("/productpage".utf8)))
+        #expect(route.upstream == 0)
+        let upstream = configuration.upstreams[0]
+        #expect(upstream.endpoints.prefix(2) == [.host("app.example", port: 9080), .host("::1", port: 80)])
+        #expect(upstream.authority == Array("app.example:9080".utf8))
+        #expect(configuration.workers >= 1)
+    }
+
+    @Test("All mistakes of a file are told at once, each with its place")
+    func allAtOnce() {
+        let found = mistakes(
+            """
+            servce: x
+            workers: 0
+            listeners:
+              - address: 127.0.0.1:5000
+                protocol: http2
+                routes: [ { upstream: gatway } ]
+            upstreams: { gateway: { endpoints: ["a:1"], timeouts: { connect: 1 } } }
+            """)
+        #expect(
+            found.map { $0.prefix { $0 != " " } } == [
+                "p.yaml:1:1:", "p.yaml:2:10:", "p.yaml:5:15:", "p.yaml:6:27:", "p.yaml:7:66:",
+            ])
+        #expect(found.first?.contains("did you mean 'service'?") == true)
+        #expect(found.allSatisfy { $0.contains("expected") })
+    }
+
+    struct Refusal: CustomTestStringConvertible {
+        var added: String
+        var message: String
+        var testDescription: String { added }
+    }
+
+    @Test(
+        "A wrong value is a mistake",
+        arguments: [
+            Refusal(added: "workers: 1\nworkers: 2", message: "given twice"),
+            Refusal(added: "workers: [1]", message: "is a list"),
+            Refusal(added: "service: ~", message: "is nothing"),
+            Refusal(added: "service: ${NOPE}", message: "NOPE is not set"),
+            Refusal(added: "service: ${NOPE", message: "has no end"),
+            Refusal(added: "admin: { address: 0.0.0.0:9901 }", message: "allow_remote"),
+            Refusal(added: "log: &a { level: info }\nshutdown: *a", message: "aliases"),
+            Refusal(added: "limits: { body: 1XB }", message: "a size"),
+            Refusal(added: "shutdown: { grace: 25h }", message: "a duration"),
+            Refusal(added: "tracing: { sampling: { percent: 101 } }", message: "0 to 100"),
+            Refusal(added: "tracing: { exporters: [ { zipkin: { endpoint: https://x } } ] }", message: "TLS"),
+            Refusal(added: "tracing: { exporters: [ { jaeger: { endpoint: x } } ] }", message: "unknown key"),
+            Refusal(added: "log: { level: loud }", message: "expected one of error, warn, info, debug"),
+            Refusal(added: "log: {", message: "p.yaml:"),
+        ])
+    func refusals(_ refusal: Refusal) {
+        #expect(mistakes(small + refusal.added).contains { $0.contains(refusal.message) })
+    }
+
+    @Test("A file nested deeper than 32 levels, or with an alias bomb, is refused")
+    func bounds() {
+        #expect(mistakes(String(repeating: "[", count: 5000)).first?.contains("nested deeper") == true)
+        #expect(mistakes("").first?.contains("empty") == true)
+        #expect(mistakes(String(repeating: "- a\n", count: 100_001)).first?.contains("more than 100000") == true)
+    }
+
+    @Test("Variables are replaced, and what they hold is not read as YAML")
+    func variables() throws {
+        let text = small + "service: \"a-${X}-${Y:-d}-$${Z}\""
+        #expect(try load(text, ["X": "{ b: [c"]).service == "a-{ b: [c-d-${Z}")
+    }
+
+    @Test("The schema that is shipped names exactly the keys that are read")
+    func schema() throws {
+        let text = try Data(contentsOf: repository.appending(path: "propagating-proxy.example.yaml"))
+        let mistakes = Mistakes(file: "p.yaml", environment: [:])
+        _ = try ConfigurationLoader.load(
+            text: Array(text), file: "p.yaml", LaunchOptions(), environment: [:], mistakes)
+        let schema = try JSONSerialization.jsonObject(
+            with: Data(contentsOf: repository.appending(path: "docs/configuration.schema.json")))
+        var keys: [String: Set<String>] = [:]
+        collect(schema, "", into: &keys)
+        #expect(keys == mistakes.knownKeys)
+    }
+
+    private func collect(_ schema: Any, _ path: String, into keys: inout [String: Set<String>]) {
+        guard let object = schema as? [String: Any] else { return }
+        for one in object["oneOf"] as? [Any] ?? [] { collect(one, path, into: &keys) }
+        if let items = object["items"] { collect(items, path + "[]", into: &keys) }
+        if let values = object["additionalProperties"] as? [String: Any] { collect(values, path + ".*", into: &keys) }
+        guard let properties = object["properties"] as? [String: Any] else { return }
+        keys[path] = Set(properties.keys)
+        for (key, value) in properties { collect(value, path.isEmpty ? key : "\(path).\(key)", into: &keys) }
+    }
+
+    @Test("Every key stands in docs/configuration.md")
+    func documented() throws {
+        let docs = try String(contentsOf: repository.appending(path: "docs/configuration.md"), encoding: .utf8)
+        let schema = try JSONSerialization.jsonObject(
+            with: Data(contentsOf: repository.appending(path: "docs/configuration.schema.json")))
+        var keys: [String: Set<String>] = [:]
+        collect(schema, "", into: &keys)
+        let absent = Set(keys.values.joined()).filter { !docs.contains("`\($0)`") }
+        #expect(absent == [])
+    }
+}
+
+@Suite("Command line and environment")
+struct LaunchTests {
+    private func quick(_ options: [String: String], _ environment: [String: String] = [:]) throws -> Configuration {
+        var launch = LaunchOptions()
+        for (name, text) in options { launch[name] = text }
+        #expect(launch.conflict == nil)
+        return try ConfigurationLoader.load(launch, environment: environment).configuration
+    }
+
+    @Test("Quick mode needs no file")
+    func quickMode() throws {
+        let configuration = try quick([
+            "listen": "5000", "upstream": "http://127.0.0.1:9080/", "zipkin": "http://127.0.0.1:9411/api/v1/spans",
+            "admin": "off",
+        ])
+        #expect(configuration.listeners[0].address.description == "0.0.0.0:5000")
+        #expect(configuration.upstreams[0].endpoints == [.host("127.0.0.1", port: 9080)])
+        #expect(configuration.tracing.exporters[0].encoding == .zipkinV1Thrift)
+        #expect(configuration.admin == nil)
+        #expect(
+            try quick(["listen": "[::]:5", "upstream": "http://[::1]"]).upstreams[0].endpoints == [
+                .host("::1", port: 80)
+            ])
+    }
+
+    @Test("OTEL variables fill what nobody said")
+    func otel() throws {
+        let environment = [
+            "OTEL_SERVICE_NAME": "s", "OTEL_PROPAGATORS": "tracecontext,b3,jaeger",
+            "OTEL_TRACES_SAMPLER": "parentbased_traceidratio", "OTEL_TRACES_SAMPLER_ARG": "0.125",
+            "OTEL_EXPORTER_OTLP_ENDPOINT": "http://c:4318", "OTEL_EXPORTER_OTLP_HEADERS": "a=b%20c",
+        ]
+        let options = ["listen": "5000", "upstream": "http://127.0.0.1:9080"]
+        let configuration = try quick(options, environment)
+        #expect(configuration.service == "s")
+        #expect(configuration.tracing.inject.contains(.b3Single))
+        #expect(!configuration.tracing.inject.contains(.b3Multi))
+        #expect(configuration.tracing.sampling.threshold == SamplingThreshold(percentText: "12.5"))
+        #expect(configuration.tracing.exporters.map(\.encoding) == [.otlpProtobuf])
+        #expect(try quick(options.merging(["service": "t"]) { $1 }, environment).service == "t")
+    }
+
+    @Test(
+        "A ratio becomes a percentage without rounding",
+        arguments: [
+            ("1", "100"), ("0.5", "50"), ("0.000001", "0.0001"), (".25", "25"), ("1.0", "100"), ("1.1", nil),
+            ("x", nil),
+        ])
+    func ratio(_ text: String, _ percent: String?) {
+        #expect(OTelEnvironment.percent(ofRatio: text) == percent)
+    }
+}
