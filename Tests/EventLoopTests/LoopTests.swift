@@ -18,7 +18,7 @@ struct LoopTests {
             loop.stop()
         }
         let bell = wakeUp.bell
-        let thread = try Thread(name: "ringer") {
+        let thread = try SystemThread(name: "ringer") {
             usleep(20_000)
             bell.ring()
         }
@@ -36,7 +36,7 @@ struct LoopTests {
         try withExtendedLifetime(rung) {
             let counter = RingCounter()
             let threads = try (0..<4).map { _ in
-                try Thread(name: "ringer") {
+                try SystemThread(name: "ringer") {
                     for _ in 0..<500 {
                         counter.value.add(1, ordering: .acquiringAndReleasing)
                         bell.ring()
@@ -59,6 +59,40 @@ struct LoopTests {
         wakeUp = nil
         bell.ring()
         loop.runOnce()
+    }
+
+    @Test("A thread without a loop sleeps until the doorbell rings, or for as long as it said")
+    func doorbell() throws {
+        let bell = try Doorbell()
+        #expect(!bell.wait(milliseconds: 1))
+        bell.ring()
+        bell.ring()
+        #expect(bell.wait())
+        #expect(!bell.wait(milliseconds: 0))
+        let thread = try Thread(name: "ringer") { bell.ring() }
+        #expect(bell.wait())
+        thread.join()
+    }
+
+    @Test("What goes to stderr arrives whole, even if its reader is slow and the pipe non-blocking")
+    func standardError() throws {
+        var ends: [CInt] = [-1, -1]
+        pipe(&ends)
+        let (from, to) = (ends[0], ends[1])
+        _ = fcntl(to, F_SETFL, O_NONBLOCK)
+        let text = [UInt8](repeating: 65, count: 300_000)
+        let thread = try Thread(name: "writer") {
+            StandardError.write(text.span, to: to)
+            close(to)
+        }
+        var room = [UInt8](repeating: 0, count: 65_536)
+        var count = 0
+        while case let got = read(from, &room, room.count), got > 0 { count += got }
+        thread.join()
+        #expect(count == text.count)
+        Host.ignoreBrokenPipes()
+        close(from)
+        StandardError.write(text.span, to: -1)
     }
 
     @Test("A timer fires once, no sooner than told, and again when it repeats")
@@ -126,7 +160,7 @@ struct LoopTests {
     @Test("A thread runs its closure and can be waited for")
     func threads() throws {
         let counter = RingCounter()
-        let thread = try Thread(name: "a name longer than fifteen bytes") {
+        let thread = try SystemThread(name: "a name longer than fifteen bytes") {
             counter.value.add(1, ordering: .relaxed)
         }
         thread.join()

@@ -21,6 +21,7 @@ final class DownstreamConnection: Socket {
     let worker: Worker
     let listener: ListenerContext
     let peer: SocketAddress
+    let peerText: AddressText
     /// Received bytes: a head, body bytes, or requests that wait their turn.
     var input: Buffer
     /// Response bytes the kernel has not taken yet.
@@ -43,6 +44,7 @@ final class DownstreamConnection: Socket {
         self.worker = worker
         self.listener = listener
         self.peer = peer
+        peerText = AddressText(peer)
         self.slot = slot
         input = Buffer(pool: worker.buffers)
         output = Buffer(pool: worker.buffers)

@@ -11,7 +11,7 @@ import SpanEmitter
 /// Objects are pooled per worker, so no request allocates one.
 final class Exchange {
     /// Interim (1xx) responses passed on before the final one; more is a fault of the upstream.
-    static let interimLimit = 20
+    static let interimLimit = 100
     /// Turns of one relay before other sockets get theirs; a full turn moves up to 64 KiB.
     private static let turnLimit = 16
     private static let tunnelIdleMilliseconds = 3_600_000
@@ -98,7 +98,7 @@ final class Exchange {
         self.route = route
         guard route.fixedReply == nil else { return .noRoute }
         changes = RequestWriter.Changes(
-            trace: decision.hop.server, formats: listener.tracing.inject, peer: downstream.peer,
+            trace: decision.hop.server, formats: listener.tracing.inject, peer: downstream.peerText,
             forwarded: listener.forwarded, replacedPathCount: route.replacedPathCount(path), addsVia: listener.addsVia,
             requestID: facts.mintedRequestID)
         bodyLimit = listener.bodyLimit

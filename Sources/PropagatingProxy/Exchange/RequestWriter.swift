@@ -11,8 +11,8 @@ struct RequestWriter {
         /// The CLIENT span's context.
         var trace: TraceContext
         var formats: FormatList
-        /// The peer's address, for `X-Forwarded-For`.
-        var peer: SocketAddress
+        /// The peer's IP address, for `X-Forwarded-For`.
+        var peer: AddressText
         var forwarded: ForwardedPolicy
         /// Bytes of the received path that `RouteContext.pathReplacement` stands for.
         var replacedPathCount: Int
@@ -75,7 +75,7 @@ struct RequestWriter {
             out.write(replacement.span)
             out.write(path.extracting(min(changes.replacedPathCount, path.count)..<path.count))
         } else {
-            if path.isEmpty || path[0] == UInt8(ascii: "?") { out.write("/") }
+            if head.pathCount == 0 { out.write("/") }  // absolute-form may have no path
             out.write(path)
         }
         out.write(" HTTP/1.1\r\n")
@@ -129,7 +129,7 @@ struct RequestWriter {
             default: break
             }
         }
-        if changes.peer.family == .unix { out.write("unknown") } else { changes.peer.writeIP(into: &out) }
+        if changes.peer.isEmpty { out.write("unknown") } else { out.write(changes.peer.span) }
         out.write("\r\n")
         if !hasProto { out.write("X-Forwarded-Proto: http\r\n") }
         if !hasHost, !head.authority.isEmpty {

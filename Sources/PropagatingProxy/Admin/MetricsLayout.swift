@@ -1,0 +1,81 @@
+// SPDX-License-Identifier: Apache-2.0
+
+/// Which cell of a worker's counter table means what, for one configuration.
+///
+/// Index 0 of the routes is for requests that no route took.
+struct MetricsLayout: Sendable {
+    /// The label of a request that no route took.
+    static let noRoute = "none"
+    /// `none`: the caller was gone before a reply.
+    static let statusClasses = ["1xx", "2xx", "3xx", "4xx", "5xx", "none"]
+    /// Upper bounds of the latency buckets in microseconds; one more bucket has none.
+    static let latencyBounds: [UInt64] = [
+        500, 1000, 2500, 5000, 10_000, 25_000, 50_000, 100_000, 250_000, 500_000, 1_000_000, 2_500_000, 5_000_000,
+        10_000_000,
+    ]
+    /// The buckets, the one without a bound, and the sum.
+    static let latencyCells = latencyBounds.count + 2
+    static let propagationOutcomes = ["continued", "hint", "new"]
+
+    let routes: [String]
+    let upstreams: [String]
+    let upstreamErrors: [String]
+    let localReplies: [String]
+    let malformedFields: [String]
+    let samplingReasons: [String]
+
+    // Where each family begins.
+    let requests: Int
+    let latency: Int
+    let upstreamErrorCells: Int
+    let upstreamConnections: Int
+    let localReplyCells: Int
+    let propagation: Int
+    let malformed: Int
+    let sampling: Int
+    let worker: Int
+    let count: Int
+
+    /// - Parameters:
+    ///   - routes: names of the routes, without ``noRoute``; route 1 is the first.
+    ///   - upstreams: names of the upstreams; upstream 1 is the first.
+    ///   - upstreamErrors, localReplies, malformedFields, samplingReasons: label values, by index.
+    init(
+        routes: [String], upstreams: [String], upstreamErrors: [String], localReplies: [String],
+        malformedFields: [String], samplingReasons: [String]
+    ) {
+        self.routes = [Self.noRoute] + routes
+        self.upstreams = upstreams
+        self.upstreamErrors = upstreamErrors
+        self.localReplies = localReplies
+        self.malformedFields = malformedFields
+        self.samplingReasons = samplingReasons
+        var next = 0
+        func take(_ count: Int) -> Int {
+            defer { next += count }
+            return next
+        }
+        worker = take(WorkerCell.allCases.count)
+        requests = take(self.routes.count * Self.statusClasses.count)
+        latency = take(self.routes.count * Self.latencyCells)
+        upstreamConnections = take(upstreams.count * UpstreamCell.allCases.count)
+        upstreamErrorCells = take(upstreams.count * upstreamErrors.count)
+        localReplyCells = take(localReplies.count)
+        propagation = take(Self.propagationOutcomes.count)
+        malformed = take(malformedFields.count)
+        sampling = take(samplingReasons.count)
+        count = next
+    }
+
+    /// What a worker counts once.
+    enum WorkerCell: Int, CaseIterable {
+        case downstreamActive, downstreamTotal, downstreamRefused
+        case bytesReceived, bytesSent
+        case buffersInUse, buffersRefused
+    }
+
+    /// What a worker counts for each upstream.
+    enum UpstreamCell: Int, CaseIterable {
+        case active, idle, created, reused, replays
+    }
+}
