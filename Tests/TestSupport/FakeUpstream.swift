@@ -27,14 +27,14 @@ public final class FakeUpstream: Sendable {
 
     private let socket: ListeningSocket
     private let state = Observed(State())
-    private let script: Script
 
-    /// Without a script every request gets 200 and its own body back.
-    public init(on address: SocketAddress = .ipv4(port: 0), script: @escaping Script = FakeUpstream.echo) throws {
+    /// Without a script every request gets 200 and its own body back. Under load it had better keep no record.
+    public init(
+        on address: SocketAddress = .ipv4(port: 0), records: Bool = true, script: @escaping Script = FakeUpstream.echo
+    ) throws {
         socket = try ListeningSocket(address)
-        self.script = script
         let state = state
-        socket.accept { peer in Self.serve(peer, state, script) }
+        socket.accept { peer in Self.serve(peer, state, records, script) }
     }
 
     deinit { stop() }
@@ -79,7 +79,7 @@ public final class FakeUpstream: Sendable {
         closeConnections()
     }
 
-    private static func serve(_ peer: Peer, _ state: Observed<State>, _ script: Script) {
+    private static func serve(_ peer: Peer, _ state: Observed<State>, _ records: Bool, _ script: Script) {
         peer.timeout = 60
         let connection = state.change { state in
             state.accepted += 1
@@ -93,10 +93,12 @@ public final class FakeUpstream: Sendable {
         }
         while let head = try? peer.receiveHead() {
             let index = state.change { state in
+                guard records else { return 0 }
                 state.received.append(Received(connection: connection, head: head))
                 return state.received.count - 1
             }
             let exchange = UpstreamExchange(head: head, peer: peer) { body in
+                guard records else { return }
                 state.change {
                     $0.received[index].body = body
                     $0.received[index].isComplete = true
