@@ -8,6 +8,7 @@ import json
 import shutil
 import subprocess
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Protocol
 
@@ -104,7 +105,12 @@ class Zipkin:
     def _traces(self, limit: int) -> list[Trace]:
         found = json.loads(self._get(f"/api/v2/traces?serviceName={EDGE}&limit={limit + 10}"))
         ids = [spans[0]["traceId"] for spans in found]
-        return [assemble(read_v2(self._get(f"/api/v2/trace/{trace_id}"))) for trace_id in ids][::-1]
+        return sorted(map(self._trace, ids), key=lambda trace: trace.spans[0].timestamp)
+
+    def _trace(self, trace_id: str) -> Trace:
+        spans = read_v2(self._get(f"/api/v2/trace/{trace_id}"))
+        # How a span came here is Zipkin's secret; that it leaves as v2 JSON says nothing.
+        return assemble(replace(span, encoding="") for span in spans)
 
     def _get(self, path: str) -> bytes:
         connection = http.client.HTTPConnection("127.0.0.1", self.zipkin_port, timeout=5)

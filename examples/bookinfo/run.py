@@ -235,11 +235,12 @@ def keep_until_signal(proxy: Program) -> None:
 def main() -> int:
     """Runs and cleans up, also when a signal ends us."""
 
-    def interrupted(number: int, frame: object) -> NoReturn:
+    def interrupted(received: int, frame: object) -> NoReturn:
         raise KeyboardInterrupt
 
-    signal.signal(signal.SIGTERM, interrupted)
-    signal.signal(signal.SIGHUP, interrupted)
+    # SIGINT too: a shell script's background job starts with it ignored, and Python then leaves it so.
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, interrupted)
     options = arguments()
     try:
         with tempfile.TemporaryDirectory(prefix="bookinfo-") as directory, Programs(Path(directory)) as programs:
