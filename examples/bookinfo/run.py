@@ -22,7 +22,7 @@ from typing import NoReturn
 
 from backends import Backend, BuiltIn, OpenTelemetryCollector, Zipkin, screenshot
 from mesh import Mesh
-from processes import Program, Programs, StartFailure, free_ports
+from processes import Program, Programs, StartFailure, free_ports, require_free
 from tree import SPAN_COUNT, Trace
 
 HERE = Path(__file__).resolve().parent
@@ -192,6 +192,8 @@ def report(traces: list[Trace], problems: list[str], options: argparse.Namespace
 def run(options: argparse.Namespace, programs: Programs, say: Say) -> int:
     """The whole run; returns the exit code."""
     started = time.monotonic()
+    for port in filter(None, (options.port, options.gateway_port)):
+        require_free(port)
     backend = choose_backend(programs, options.encoding, say)
     mesh: Mesh | None = None
     try:
