@@ -195,8 +195,9 @@ final class CollectorConnection: Socket {
     private func finish() {
         guard let head else { return }
         servedCount += 1
+        let kept = body
         let outcome = PostOutcome(
-            status: head.status, rejectedSpans: PartialSuccess.rejectedSpans(body.span),
+            status: head.status, rejectedSpans: PartialSuccess.rejectedSpans(kept.span),
             retryAfterMilliseconds: retryAfterMilliseconds)
         let isReusable = head.keepAlive && input.isEmpty && sentCount == output.count
         end(outcome, keepsOpen: isReusable)
