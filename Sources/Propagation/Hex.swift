@@ -1,0 +1,49 @@
+// SPDX-License-Identifier: Apache-2.0
+
+/// Reads hex digits of either case. `nil` for any other byte and for a range outside `bytes`.
+/// At most 16 digits; fewer are read as if zeros stood in front.
+func hex(_ bytes: Span<UInt8>, _ range: Range<Int>) -> UInt64? {
+    guard range.upperBound <= bytes.count, range.count <= 16 else { return nil }
+    var value: UInt64 = 0
+    for index in range {
+        let digit = digitValue(bytes[index])
+        guard digit < 16 else { return nil }
+        value = value << 4 | UInt64(digit)
+    }
+    return value
+}
+
+/// Reads lower-case hex digits only, as `traceparent` demands (Trace Context §2.2.2, HEXDIGLC).
+func lowerHex(_ bytes: Span<UInt8>, _ range: Range<Int>) -> UInt64? {
+    guard let value = hex(bytes, range) else { return nil }
+    // Digits and lower-case letters have bit 5 set, A-F do not.
+    for index in range where bytes[index] & 0x20 == 0 { return nil }
+    return value
+}
+
+/// 0...15, or more for a byte that is no hex digit.
+private func digitValue(_ byte: UInt8) -> UInt8 {
+    let digit = byte &- UInt8(ascii: "0")
+    if digit < 10 { return digit }
+    let letter = (byte | 0x20) &- UInt8(ascii: "a")
+    return letter < 6 ? letter + 10 : 0xFF
+}
+
+/// Appends 16 lower-case digits; the caller has checked the room.
+func appendHex(_ value: UInt64, to out: inout OutputSpan<UInt8>) { appendDigits(value, 0..<16, to: &out) }
+
+/// Appends the digits at `range`, the highest being digit 0; the caller has checked the room.
+func appendDigits(_ value: UInt64, _ range: Range<Int>, to out: inout OutputSpan<UInt8>) {
+    var rest = value << UInt64(range.lowerBound * 4)
+    for _ in range {
+        let digit = UInt8(truncatingIfNeeded: rest >> 60)
+        out.append(digit < 10 ? UInt8(ascii: "0") + digit : UInt8(ascii: "a") - 10 + digit)
+        rest <<= 4
+    }
+}
+
+/// Appends ASCII text; the caller has checked the room.
+func append(_ text: String, to out: inout OutputSpan<UInt8>) {
+    let bytes = text.utf8.span
+    for index in bytes.indices { out.append(bytes[index]) }
+}

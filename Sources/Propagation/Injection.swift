@@ -1,0 +1,67 @@
+// SPDX-License-Identifier: Apache-2.0
+
+/// Writes trace fields into an outgoing HTTP/1.1 head: from parsed values only, each name once, ids in lower case.
+public enum Injection {
+    /// Room that is enough for any context in all formats, in bytes.
+    public static let maximumByteCount = 256 + 80 + 80
+
+    /// Appends complete field lines for the context of one attempt. Appends nothing and returns false when `out` has
+    /// less room than ``maximumByteCount``.
+    /// `emitsFlagsZero` repeats py_zipkin's constant `X-B3-Flags: 0`.
+    @discardableResult
+    public static func write(
+        _ context: TraceContext, formats: FormatList, emitsFlagsZero: Bool = false, into out: inout OutputSpan<UInt8>
+    ) -> Bool {
+        guard out.freeCapacity >= maximumByteCount else { return false }
+        for index in 0..<formats.count {
+            switch formats[index] {
+            case .b3Single: writeSingle(context, into: &out)
+            case .b3Multi: writeMulti(context, emitsFlagsZero, into: &out)
+            case .traceContext:
+                append("traceparent: ", to: &out)
+                TraceParent.write(context, into: &out)
+                append("\r\n", to: &out)
+            }
+        }
+        return true
+    }
+
+    private static func writeSingle(_ context: TraceContext, into out: inout OutputSpan<UInt8>) {
+        append("b3: ", to: &out)
+        context.traceID.write(into: &out)
+        out.append(dash)
+        appendHex(context.spanID.value, to: &out)
+        switch context.sampling {
+        case .undecided: break
+        case .deny: append("-0", to: &out)
+        case .accept: append("-1", to: &out)
+        case .debug: append("-d", to: &out)
+        }
+        if !context.parentID.isNone {
+            out.append(dash)
+            appendHex(context.parentID.value, to: &out)
+        }
+        append("\r\n", to: &out)
+    }
+
+    private static func writeMulti(
+        _ context: TraceContext, _ emitsFlagsZero: Bool, into out: inout OutputSpan<UInt8>
+    ) {
+        append("X-B3-TraceId: ", to: &out)
+        context.traceID.write(into: &out)
+        append("\r\nX-B3-SpanId: ", to: &out)
+        appendHex(context.spanID.value, to: &out)
+        if !context.parentID.isNone {
+            append("\r\nX-B3-ParentSpanId: ", to: &out)
+            appendHex(context.parentID.value, to: &out)
+        }
+        switch context.sampling {
+        case .undecided: append("\r\n", to: &out)
+        case .deny: append("\r\nX-B3-Sampled: 0\r\n", to: &out)
+        case .accept: append("\r\nX-B3-Sampled: 1\r\n", to: &out)
+        // Envoy never reads Flags: without Sampled it would drop the trace.
+        case .debug: append("\r\nX-B3-Sampled: 1\r\nX-B3-Flags: 1\r\n", to: &out)
+        }
+        if emitsFlagsZero, context.sampling != .debug { append("X-B3-Flags: 0\r\n", to: &out) }
+    }
+}
