@@ -1,0 +1,144 @@
+// SPDX-License-Identifier: Apache-2.0
+import EventLoop
+import Glibc
+import HTTP1
+
+/// One connection to a collector: carries one post at a time and reads its response.
+final class CollectorConnection: Socket {
+    /// What became of a post.
+    enum Outcome {
+        case response(CollectorResponse)
+        /// No response. `mayBeStale`: the connection had been idle, and the collector had closed it.
+        case failed(reason: String, mayBeStale: Bool)
+    }
+
+    /// At most so much of a response is read.
+    private static let maximumBody = 4 << 20
+
+    private let timeoutMilliseconds: Int
+    private var isConnecting: Bool
+    private var post = ByteWriter(capacity: 0)
+    private var sent = 0
+    private var received: Buffer
+    private var fields = FieldTable()
+    private var reader: CollectorResponseReader?
+    private var served = 0
+    private var receivedAny = false
+    private var done: ((Outcome) -> Void)?
+
+    init(
+        _ descriptor: consuming Descriptor, isConnecting: Bool, on loop: EventLoop, buffers: BufferPool,
+        timeoutMilliseconds: Int
+    ) {
+        self.isConnecting = isConnecting
+        self.timeoutMilliseconds = timeoutMilliseconds
+        received = Buffer(pool: buffers)
+        super.init(descriptor, on: loop)
+        if isConnecting { awaitWritable() }
+    }
+
+    /// Sends head and body in one piece. One post at a time.
+    ///
+    /// - Parameter done: called once, unless ``close()`` comes first; never before this returns.
+    func send(_ post: consuming ByteWriter, isOTLP: Bool, done: @escaping (Outcome) -> Void) {
+        self.post = post
+        self.done = done
+        sent = 0
+        receivedAny = false
+        reader = CollectorResponseReader(keepsBody: isOTLP, limit: Self.maximumBody)
+        setDeadline(milliseconds: timeoutMilliseconds)
+        if !isConnecting { resumeSoon() }
+    }
+
+    var isIdle: Bool { done == nil }
+
+    override func ioReady(_ readiness: Readiness) {
+        if isConnecting {
+            guard readiness.contains(.writable) || readiness.contains(.ended) else { return }
+            let error = takeError()
+            guard error == 0 else { return finish(.failed(reason: errorText(error), mayBeStale: false)) }
+            isConnecting = false
+        }
+        write()
+        read()
+    }
+
+    override func deadlinePassed() { finish(.failed(reason: "timed out", mayBeStale: false)) }
+
+    private func write() {
+        guard isOpen, done != nil else { return }
+        while sent < post.count {
+            switch sendRest(of: post) {
+            case .sent(let count): sent += count
+            case .wouldBlock: return awaitWritable()
+            case .failed(let error): return broken(errorText(error))
+            }
+        }
+    }
+
+    private func sendRest(of post: borrowing ByteWriter) -> WriteOutcome {
+        send(post.span.extracting(droppingFirst: sent))
+    }
+
+    private func read() {
+        while isOpen, mayRead {
+            switch receive(into: &received) {
+            case .bytes: take()
+            case .wouldBlock: return
+            case .endOfStream: return ended()
+            case .full: return broken("the response's head is too large")
+            case .failed(let error): return broken(errorText(error))
+            }
+        }
+    }
+
+    private func take() {
+        guard done != nil, var reader else { return close() }  // nobody asked: the connection is of no use
+        receivedAny = true
+        do throws(SyntaxError) {
+            let response = try reader.read(&received, fields: &fields)
+            self.reader = reader
+            if let response { complete(response) }
+        } catch {
+            broken("the response is malformed")
+        }
+    }
+
+    private func ended() {
+        if done != nil, let response = reader?.responseAtEnd() { return complete(response) }
+        broken("the collector closed the connection")
+    }
+
+    private func complete(_ response: CollectorResponse) {
+        served += 1
+        setDeadline(milliseconds: nil)
+        // An early answer leaves the rest of the post unsent: the connection cannot go on.
+        if !response.keepAlive || sent < post.count || !received.isEmpty { close() }
+        received.releaseIfEmpty()
+        report(.response(response))
+    }
+
+    private func broken(_ reason: String) {
+        finish(.failed(reason: reason, mayBeStale: served > 0 && !receivedAny))
+    }
+
+    private func finish(_ outcome: Outcome) {
+        close()
+        report(outcome)
+    }
+
+    private func report(_ outcome: Outcome) {
+        let done = done
+        self.done = nil
+        reader = nil
+        done?(outcome)
+    }
+
+    /// The post's memory, for the next one.
+    func takePost() -> ByteWriter {
+        var taken = ByteWriter(capacity: 0)
+        swap(&taken, &post)
+        taken.truncate(to: 0)
+        return taken
+    }
+}
