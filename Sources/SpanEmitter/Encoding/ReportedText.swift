@@ -34,7 +34,9 @@ extension ByteWriter {
         var plain = 0
         for index in 0..<span.count {
             let byte = span[index]
-            guard byte < 0x20 || byte == 0x7F || byte == UInt8(ascii: "\"") || byte == UInt8(ascii: "\\") else { continue }
+            guard byte < 0x20 || byte == 0x7F || byte == UInt8(ascii: "\"") || byte == UInt8(ascii: "\\") else {
+                continue
+            }
             append(span.extracting(plain..<index))
             append(unicodeEscape: byte)
             plain = index + 1
