@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
 import EventLoop
-import Glibc
 import HTTP1
 
 /// One connection to a collector: carries one post at a time and reads its response.
