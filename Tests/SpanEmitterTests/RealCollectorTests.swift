@@ -18,7 +18,7 @@ struct RealCollectorTests {
     static func freePort() throws -> Int {
         let probe = try FakeCollector()
         defer { probe.stop() }
-        return Int(probe.url("/").split(separator: ":").last.map { $0.dropLast() } ?? "") ?? 0
+        return Int(probe.address.port)
     }
 
     static func get(_ port: Int, _ path: String) -> String? {
@@ -67,6 +67,54 @@ struct RealCollectorTests {
                 })
             #expect(text.contains("\"kind\":\"SERVER\"") && text.contains("\"duration\":45678"))
             #expect(text.contains("\"timestamp\":1700000000123456") && text.contains("/x.Svc/GetEndpoint"))
+        }
+    }
+
+    static let otelcol: String? = {
+        let found = Tool.find("otelcol", variable: "OTELCOL")
+        if found == nil { print("skipped: no otelcol (OTELCOL)") }
+        return found
+    }()
+
+    @Test(
+        "The OpenTelemetry Collector reads our OTLP, with kind, status, times and attributes",
+        .enabled(if: otelcol != nil))
+    func collector() throws {
+        let port = try Self.freePort()
+        let folder = FileManager.default.temporaryDirectory.appendingPathComponent(UUID().uuidString)
+        try FileManager.default.createDirectory(at: folder, withIntermediateDirectories: true)
+        defer { try? FileManager.default.removeItem(at: folder) }
+        let file = folder.appendingPathComponent("otelcol.yaml")
+        try """
+        receivers:
+          otlp: { protocols: { http: { endpoint: "127.0.0.1:\(port)" } } }
+        exporters:
+          debug: { verbosity: detailed }
+        service:
+          telemetry: { metrics: { level: none } }
+          pipelines:
+            traces: { receivers: [ otlp ], exporters: [ debug ] }
+        """.write(to: file, atomically: true, encoding: .utf8)
+        let server = try RunningProgram(try #require(Self.otelcol), ["--config", file.path])
+        defer { server.kill() }
+        try #require(server.waitForOutput(seconds: 30) { $0.contains("Everything is ready") })
+        let exporter = ExporterConfiguration(
+            name: "real", endpoint: try CollectorURL("http://127.0.0.1:\(port)/v1/traces"), encoding: .otlpProtobuf)
+        let ring = SpanRing()
+        let reporter = SpanReporter(exporters: [exporter], names: EncodingTests.names, rings: [ring])
+        try reporter.start()
+        var span = EncodingTests.record()
+        span.status = 503
+        span.requestID = InlineText(Array("abc".utf8).span)
+        ring.push(span)
+        reporter.stop(flushWithin: 5000)
+        #expect(reporter.snapshot().exporters.first?.exported == 1)
+        #expect(server.waitForOutput { $0.contains("e457b5a2e4d86bd1") })
+        for word in [
+            "80f198ee56343ba864fe8b2a57d3eff7", "service.name: Str(ExternalProxy)", "Kind           : Server",
+            "Status code    : Error", "http.response.status_code: Int(503)", "x-request-id: Slice([\"abc\"])",
+        ] {
+            #expect(server.waitForOutput(seconds: 2) { $0.contains(word) }, "\(word)")
         }
     }
 }
