@@ -80,11 +80,12 @@ private func repaired(_ text: Span<UInt8>) -> [UInt8] {
     return Array(String(decoding: copy, as: UTF8.self).utf8)
 }
 
-private func ends(_ text: Span<UInt8>, _ suffix: StaticString) -> Bool {
-    let length = suffix.utf8CodeUnitCount
-    guard text.count >= length else { return false }
-    return suffix.withUTF8Buffer { expected in
-        for index in 0..<length where unsafe text[text.count - length + index] != expected[index] { return false }
-        return true
+private func ends(_ text: Span<UInt8>, _ suffix: String) -> Bool {
+    var index = text.count - suffix.utf8.count
+    guard index >= 0 else { return false }
+    for byte in suffix.utf8 {
+        guard text[index] == byte else { return false }
+        index += 1
     }
+    return true
 }
