@@ -19,6 +19,7 @@ extension Exchange {
     }
 
     func downstreamWritable(_ downstream: DownstreamConnection) {
+        flags.remove(.responseBlocked)  // else a turn that ends by its limit would never be resumed
         if flags.contains(.responseBegun), let upstream { return relayResponse(downstream, upstream) }
         if !downstream.output.isEmpty { _ = downstream.flush(&downstream.output) }
     }
