@@ -30,4 +30,38 @@ struct OddPathTests {
         }
         #expect(received == size)
     }
+
+    @Test("An upstream's reset right behind part of a response is noticed at once", arguments: ["HTTP/1.1 2", "abc"])
+    func resetBehindBytes(end: String) throws {
+        let text = "HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nabc"
+        let part = String(text[..<(text.range(of: end)?.upperBound ?? text.endIndex)])
+        let stage = try Stage { exchange in
+            try exchange.send(part)
+            exchange.reset()
+        }
+        for _ in 0..<5 {
+            let peer = try stage.proxy.connect()
+            try peer.send(request("GET", "/", ["Connection: close"]))
+            let start = ContinuousClock.now
+            let received = (try? peer.receiveToEnd()) ?? []
+            #expect(ContinuousClock.now - start < .seconds(5))
+            if end != "abc" { #expect(String(decoding: received, as: UTF8.self).hasPrefix("HTTP/1.1 502")) }
+        }
+    }
+
+    @Test("A caller's reset right behind part of its body ends the upstream's exchange at once")
+    func callerResetBehindBytes() throws {
+        let over = Observed(0)
+        let stage = try Stage { exchange in
+            _ = try? exchange.peer.receiveToEnd()
+            over.change { $0 += 1 }
+            exchange.close()
+        }
+        for number in 1...5 {
+            let peer = try stage.proxy.connect()
+            try peer.send("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 100\r\n\r\nabc")
+            peer.reset()
+            #expect(over.wait(seconds: 5) { $0 >= number || stage.upstream.connectionCount < number })
+        }
+    }
 }

@@ -142,10 +142,7 @@ extension Exchange {
             fail(.bodyTooLarge)
             return false
         }
-        guard downstream.mayRead else {
-            awaitRequestBody(downstream, upstream)
-            return false
-        }
+        // To EAGAIN, whatever mayRead says: a reset that came with the last bytes raised no event of its own.
         switch downstream.receive(into: &downstream.input) {
         case .bytes: return true
         case .wouldBlock: awaitRequestBody(downstream, upstream)

@@ -28,7 +28,8 @@ extension Exchange {
 
     /// Reads more of the response; `false` when it must be waited for or has ended.
     private func receiveResponse(_ downstream: DownstreamConnection, _ upstream: UpstreamConnection) -> Bool {
-        guard upstream.mayRead else {
+        // A reset that came with the last bytes raised no event of its own: a response that has begun is read to EAGAIN.
+        guard upstream.mayRead || responseSeenCount > 0 || flags.contains(.responseBegun) else {
             awaitResponse(downstream, upstream)
             return false
         }
