@@ -64,4 +64,22 @@ struct OddPathTests {
             #expect(over.wait(seconds: 5) { $0 >= number || stage.upstream.connectionCount < number })
         }
     }
+
+    @Test("A caller that resets while the upstream thinks ends the upstream's exchange", arguments: [false, true])
+    func callerGone(hasPipelined: Bool) throws {
+        let over = Observed(false)
+        let stage = try Stage { exchange in
+            let isClosed = exchange.peer.isClosed(within: 10)
+            over.change { $0 = isClosed }
+            exchange.close()
+        }
+        let peer = try stage.proxy.connect()
+        try peer.send(request("GET", "/slow"))
+        try stage.upstream.waitForHeads()
+        if hasPipelined { try peer.send(request("GET", "/next")) }
+        peer.reset()
+        #expect(over.wait(seconds: 5) { $0 })
+        let metrics = try stage.proxy.metrics { $0.sum("propagating_proxy_downstream_connections") == 0 }
+        #expect(metrics.sum("propagating_proxy_downstream_connections") == 0)
+    }
 }
