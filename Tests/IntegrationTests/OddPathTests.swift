@@ -82,4 +82,36 @@ struct OddPathTests {
         let metrics = try stage.proxy.metrics { $0.sum("propagating_proxy_downstream_connections") == 0 }
         #expect(metrics.sum("propagating_proxy_downstream_connections") == 0)
     }
+
+    @Test("A tunnel whose upstream has ended its direction carries the other one to its end")
+    func tunnelEndsInUpstreamFirst() throws {
+        let size = 20_000_000
+        let received = Observed(0)
+        let stage = try Stage { exchange in
+            try exchange.send("HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n")
+            exchange.peer.closeWriting()
+            usleep(100_000)  // the proxy's socket fills up
+            let count = try exchange.peer.receiveToEnd().count
+            received.change { $0 = count }
+            exchange.close()
+        }
+        let peer = try stage.proxy.connect()
+        #expect(try peer.exchange(TunnelTests.asking).status == 101)
+        try peer.send([UInt8](repeating: 1, count: size))
+        peer.closeWriting()
+        #expect(received.wait { $0 == size })
+    }
+
+    @Test("A tunnel ends for the caller when the upstream is gone")
+    func tunnelUpstreamGone() throws {
+        let stage = try Stage { exchange in
+            try exchange.send("HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n")
+            exchange.reset()
+        }
+        let peer = try stage.proxy.connect()
+        try peer.send(TunnelTests.asking)
+        let start = ContinuousClock.now
+        _ = try? peer.receiveToEnd()
+        #expect(ContinuousClock.now - start < .seconds(5))
+    }
 }

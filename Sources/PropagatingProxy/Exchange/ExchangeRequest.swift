@@ -123,6 +123,12 @@ extension Exchange {
             case .finished: return requestEnded(downstream, upstream)
             case .blocked: return requestBlocked(downstream, upstream)
             case .malformed(let error): return fail(.malformedRequest(error))
+            case .sinkFailed where flags.contains(.isTunnel):
+                // The upstream takes nothing more; what it has sent goes on.
+                flags.insert(.requestSent)
+                if responseRelay.isComplete { return responseEnded(downstream, upstream) }
+                upstream.assumeReadable()
+                return relayResponse(downstream, upstream)
             case .sinkFailed:
                 // An early response, such as 413, may lie before the reset that stopped us.
                 flags.insert(.requestBlocked)

@@ -16,6 +16,10 @@ extension Exchange {
                 &responseRelay, from: &upstream.input, skipping: &skipped, retains: false,
                 through: &downstream.output, to: downstream)
             switch outcome {
+            case .finished where flags.contains(.isTunnel):
+                // The other direction may go on until it ends too, or the connection breaks.
+                guard upstream.takeError() != 0 else { return }
+                return responseEnded(downstream, upstream)
             case .finished: return responseEnded(downstream, upstream)
             case .blocked: return responseBlocked(downstream, upstream)
             case .malformed(let error): return fail(.malformedResponse(error))
