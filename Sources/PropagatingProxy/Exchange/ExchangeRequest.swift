@@ -123,6 +123,7 @@ extension Exchange {
             case .finished: return requestEnded(downstream, upstream)
             case .blocked: return requestBlocked(downstream, upstream)
             case .malformed(let error): return fail(.malformedRequest(error))
+            case .outOfBuffers: return fail(.outOfBuffers)
             case .sinkFailed where flags.contains(.isTunnel):
                 // The upstream takes nothing more; what it has sent goes on.
                 flags.insert(.requestSent)

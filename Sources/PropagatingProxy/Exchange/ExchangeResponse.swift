@@ -24,6 +24,7 @@ extension Exchange {
             case .blocked: return responseBlocked(downstream, upstream)
             case .malformed(let error): return fail(.malformedResponse(error))
             case .sinkFailed: return abort(.downstreamGone)
+            case .outOfBuffers: return fail(.outOfBuffers)
             case .needsSource: guard receiveResponse(downstream, upstream) else { return }
             }
         }
