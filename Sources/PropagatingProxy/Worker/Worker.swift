@@ -128,6 +128,11 @@ final class Worker {
         if slot == downstreams.count { downstreams.append(connection) } else { downstreams[slot] = connection }
     }
 
+    /// How long a connection may wait for its next request.
+    func keepAliveMilliseconds(_ listener: ListenerContext) -> Int {
+        isFinishing ? Self.farewellMilliseconds : listener.timeouts.keepAliveMilliseconds
+    }
+
     func downstreamClosed(_ connection: DownstreamConnection) {
         guard downstreams.indices.contains(connection.slot), downstreams[connection.slot] === connection else { return }
         downstreams[connection.slot] = nil
