@@ -78,7 +78,7 @@ final class Worker {
     func finish() {
         isDraining = true
         isFinishing = true
-        for listener in listeners { listener.stop() }
+        for listener in listeners { listener.finish() }
         listeners.removeAll()
         for connection in downstreams {
             if let connection, connection.isIdle { connection.setDeadline(milliseconds: Self.farewellMilliseconds) }
