@@ -38,7 +38,8 @@ public final class Acceptor {
 
     /// Accepts what waits, then stops: closing the listening socket would reset it.
     public func finish() {
-        for _ in 0..<Self.turnLimit where readable != nil && acceptWaiting() {}
+        var turns = 0
+        while turns < Self.turnLimit, readable != nil, acceptWaiting() { turns += 1 }
         stop()
     }
 

@@ -95,9 +95,11 @@ struct ShutdownTests {
         let deadline = ContinuousClock.now + .seconds(5)
         var refused = false
         while !refused, .now < deadline {
-            do { _ = try Peer(to: address).exchange(request("GET", "/", ["Connection: close"])) } catch
-                SocketError.failed(_, ECONNREFUSED)
-            { refused = true } catch {}
+            do {
+                _ = try Peer(to: address).exchange(request("GET", "/", ["Connection: close"]))
+            } catch SocketError.failed(_, ECONNREFUSED) {
+                refused = true
+            } catch {}
         }
         #expect(refused)
         go.change { $0 = true }
