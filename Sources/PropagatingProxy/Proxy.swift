@@ -53,7 +53,10 @@ public final class Proxy {
         reporter = SpanReporter(
             exporters: configuration.tracing.exporters, names: SpanNames(configuration, version: Version.text),
             rings: rings,
-            log: { _, _ in })
+            log: { level, message, exporter, detail in
+                let fields: LogFields = ["exporter": exporter, "reason": detail]
+                if level == .warn { log.warn(message.description, fields) } else { log.info(message.description, fields) }
+            })
         self.rings = rings
     }
 
@@ -69,11 +72,11 @@ public final class Proxy {
             try Self.open(admin.address.socketAddress, name: "admin", count: 1)
         }
         do throws(EventLoopError) {
-            try reporter.start()
+            let bell = try reporter.start()
             for (index, handle) in workers.enumerated() {
                 let plan = WorkerPlan(
                     configuration: configuration, listeners: descriptors.map { $0[index] }, index: index,
-                    handle: handle, metrics: metrics[index], ring: rings[index], wakeReporter: reporter.bell,
+                    handle: handle, metrics: metrics[index], ring: rings[index], wakeReporter: bell,
                     descriptorLimit: descriptorLimit, log: log)
                 threads.append(try SystemThread(name: "worker-\(index)") { plan.run() })
             }

@@ -28,22 +28,3 @@ private func digitValue(_ byte: UInt8) -> UInt8 {
     let letter = (byte | 0x20) &- UInt8(ascii: "a")
     return letter < 6 ? letter + 10 : 0xFF
 }
-
-/// Appends 16 lower-case digits; the caller has checked the room.
-func appendHex(_ value: UInt64, to out: inout OutputSpan<UInt8>) { appendDigits(value, 0..<16, to: &out) }
-
-/// Appends the digits at `range`, the highest being digit 0; the caller has checked the room.
-func appendDigits(_ value: UInt64, _ range: Range<Int>, to out: inout OutputSpan<UInt8>) {
-    var rest = value << UInt64(range.lowerBound * 4)
-    for _ in range {
-        let digit = UInt8(truncatingIfNeeded: rest >> 60)
-        out.append(digit < 10 ? UInt8(ascii: "0") + digit : UInt8(ascii: "a") - 10 + digit)
-        rest <<= 4
-    }
-}
-
-/// Appends ASCII text; the caller has checked the room.
-func append(_ text: String, to out: inout OutputSpan<UInt8>) {
-    let bytes = text.utf8.span
-    for index in bytes.indices { out.append(bytes[index]) }
-}

@@ -30,6 +30,17 @@ def free_ports(count: int) -> list[int]:
             held.close()
 
 
+def require_free(port: int) -> None:
+    """Refuses a port that is in use: with SO_REUSEPORT two programs would share it, and each get half of the requests."""
+    with socket.socket() as probe:
+        # Connections of an earlier run that are still closing do not count.
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind(("127.0.0.1", port))
+        except OSError as error:
+            raise StartFailure(f"port {port} on 127.0.0.1: {error.strerror}") from error
+
+
 @dataclass
 class Program:
     """One running program and its log."""

@@ -22,7 +22,7 @@ from typing import NoReturn
 
 from backends import Backend, BuiltIn, OpenTelemetryCollector, Zipkin, screenshot
 from mesh import Mesh
-from processes import Program, Programs, StartFailure, free_ports
+from processes import Program, Programs, StartFailure, free_ports, require_free
 from tree import SPAN_COUNT, Trace
 
 HERE = Path(__file__).resolve().parent
@@ -192,6 +192,8 @@ def report(traces: list[Trace], problems: list[str], options: argparse.Namespace
 def run(options: argparse.Namespace, programs: Programs, say: Say) -> int:
     """The whole run; returns the exit code."""
     started = time.monotonic()
+    for port in filter(None, (options.port, options.gateway_port)):
+        require_free(port)
     backend = choose_backend(programs, options.encoding, say)
     mesh: Mesh | None = None
     try:
@@ -214,8 +216,9 @@ def run(options: argparse.Namespace, programs: Programs, say: Say) -> int:
         keep = f"; everything runs until Ctrl-C: curl http://127.0.0.1:{port}/" if options.keep else ""
         say(f"took {time.monotonic() - started:.1f} s{keep}")
         say(sentence(traces))
-        if options.keep:
-            keep_until_signal(proxy)
+        if options.keep and not keep_until_signal(proxy):
+            say(f"wrong: propagating-proxy ended by itself:\n{proxy.tail()}")
+            return 1
         return 1 if problems else 0
     finally:
         if mesh is not None:
@@ -223,23 +226,29 @@ def run(options: argparse.Namespace, programs: Programs, say: Say) -> int:
         backend.stop()
 
 
-def keep_until_signal(proxy: Program) -> None:
-    """Waits for Ctrl-C, or for the proxy to end by itself."""
+def keep_until_signal(proxy: Program) -> bool:
+    """Waits for Ctrl-C; false when the proxy ended by itself before."""
     try:
         while proxy.process.poll() is None:
             time.sleep(0.2)
     except KeyboardInterrupt:
-        pass
+        return True
+    return False
 
 
 def main() -> int:
     """Runs and cleans up, also when a signal ends us."""
 
+    # SIGINT too: a shell script's background job starts with it ignored, and Python then leaves it so.
+    endings = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+
     def interrupted(received: int, frame: object) -> NoReturn:
+        # An impatient second Ctrl-C must not cut the stopping short and leave programs behind.
+        for number in endings:
+            signal.signal(number, signal.SIG_IGN)
         raise KeyboardInterrupt
 
-    # SIGINT too: a shell script's background job starts with it ignored, and Python then leaves it so.
-    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+    for number in endings:
         signal.signal(number, interrupted)
     options = arguments()
     try:

@@ -108,7 +108,8 @@ def _lines(node: Node, lead: str, below: str) -> list[str]:
     time = f"{span.duration / 1000:.1f} ms"
     status = span.tags.get("http.status_code") or span.tags.get("http.response.status_code") or "-"
     label = f"{lead}{span.service} {span.kind}"
-    drawn = [f"{label:<64} {status:>3} {time:>10}  {span.encoding:<9}  {span.name}".rstrip()]
+    name = span.name if len(span.name) <= 40 else f"{span.name[:39]}…"
+    drawn = [f"{label:<58} {status:>3} {time:>9}  {span.encoding:<9}  {name}".rstrip()]
     for index, child in enumerate(node.children):
         last = index == len(node.children) - 1
         drawn += _lines(child, below + ("└─ " if last else "├─ "), below + ("   " if last else "│  "))

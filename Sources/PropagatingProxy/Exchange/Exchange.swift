@@ -28,7 +28,8 @@ final class Exchange {
     var responseRelay = BodyRelay(.none, writesChunks: false)
     var flags: ExchangeFlags = []
     var report = ExchangeReport()
-    var changes: RequestWriter.Changes?
+    /// Minted, when the received one is absent or not acceptable.
+    var requestID: RequestIDText?
     var attempt: UInt8 = 0
     var interimCount = 0
     /// Bytes of an incomplete response head that were looked at.
@@ -89,11 +90,6 @@ final class Exchange {
         report.begin(
             head: head, bytes: bytes, facts: facts, decision: decision, route: route, listener: listener,
             peer: downstream.peer, worker: worker)
-        guard let route else { return }
-        changes = RequestWriter.Changes(
-            formats: listener.tracing.inject, peer: downstream.peerText,
-            forwarded: listener.forwarded,
-            replacedPathCount: route.replacedPathCount(bytes.extracting(head.path.range)),
-            addsVia: listener.addsVia, requestID: facts.mintedRequestID)
+        requestID = facts.mintedRequestID
     }
 }

@@ -10,12 +10,13 @@ import SpanEmitter
 /// its parent and no duration is negative or 0.
 struct ExchangeReport: BitwiseCopyable {
     private var server = SpanRecord()
-    private var client = SpanRecord()
     private var isRecorded = false
     private var attemptRuns = false
     private var hop = Hop.none
     private var startMicroseconds: UInt64 = 0
     private var attemptMicroseconds: UInt64 = 0
+    private var attemptNumber: UInt8 = 0
+    private var attemptPeer = EndpointAddress()
     private var epochOffset: UInt64 = 0
     private var responseStatus: UInt16 = 0
     /// The context the present attempt sends upstream.
@@ -92,15 +93,8 @@ struct ExchangeReport: BitwiseCopyable {
         sentContext = hop.attempt(random: &worker.random)
         attemptMicroseconds = number == 0 ? startMicroseconds : Clock.monotonicMicroseconds
         attemptRuns = true
-        guard isRecorded, hop.reportsAttempts else { return }
-        client = server
-        client.kind = .client
-        client.spanID = sentContext.spanID
-        client.parentID = hop.inbound.spanID
-        client.isShared = false
-        client.parentIsRemote = false
-        client.peer = EndpointAddress(address)
-        client.resendCount = number
+        attemptNumber = number
+        attemptPeer = EndpointAddress(address)
     }
 
     mutating func responseBegan(_ status: UInt16) { responseStatus = status }
@@ -114,11 +108,19 @@ struct ExchangeReport: BitwiseCopyable {
     private mutating func recordClient(now: UInt64, error: SpanError, worker: Worker) {
         attemptRuns = false
         guard isRecorded, hop.reportsAttempts else { return }
-        client.startMicroseconds = attemptMicroseconds &+ epochOffset
-        client.durationMicroseconds = max(1, now - attemptMicroseconds)
-        client.status = responseStatus
-        client.error = error
-        worker.record(client)
+        worker.record(server) { [self] client in
+            client.kind = .client
+            client.spanID = sentContext.spanID
+            client.parentID = hop.inbound.spanID
+            client.isShared = false
+            client.parentIsRemote = false
+            client.peer = attemptPeer
+            client.resendCount = attemptNumber
+            client.startMicroseconds = attemptMicroseconds &+ epochOffset
+            client.durationMicroseconds = max(1, now - attemptMicroseconds)
+            client.status = responseStatus
+            client.error = error
+        }
     }
 
     // MARK: The end
@@ -127,8 +129,6 @@ struct ExchangeReport: BitwiseCopyable {
     mutating func ended(requestBytes: UInt64, responseBytes: UInt64, worker: Worker) {
         let now = Clock.monotonicMicroseconds
         worker.metrics.transferred(requestBytes: requestBytes, responseBytes: responseBytes)
-        client.requestBytes = requestBytes
-        client.responseBytes = responseBytes
         server.requestBytes = requestBytes
         server.responseBytes = responseBytes
         if attemptRuns { recordClient(now: now, error: .none, worker: worker) }
@@ -155,6 +155,6 @@ struct ExchangeReport: BitwiseCopyable {
         server.durationMicroseconds = max(1, duration)
         server.status = status
         server.error = error
-        worker.record(server)
+        worker.record(server) { _ in }
     }
 }

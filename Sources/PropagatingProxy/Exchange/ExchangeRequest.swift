@@ -60,7 +60,7 @@ extension Exchange {
             // Another exchange has used the worker's table since; the head lies unchanged at the front.
             guard worker.reparse(downstream.input, listener: downstream.listener) else { return fail(.outOfBuffers) }
         }
-        guard let fits = writeHead(from: downstream.input, to: &upstream.output, route: route) else {
+        guard let fits = writeHead(downstream, from: downstream.input, to: &upstream.output, route: route) else {
             return fail(.outOfBuffers)
         }
         guard fits else { return fail(.headTooLarge) }
@@ -77,8 +77,10 @@ extension Exchange {
     }
 
     /// - Returns: whether it had room; `nil` without a buffer.
-    private func writeHead(from input: borrowing Buffer, to output: inout Buffer, route: RouteContext) -> Bool? {
-        guard let changes else { return false }
+    private func writeHead(
+        _ downstream: DownstreamConnection, from input: borrowing Buffer, to output: inout Buffer, route: RouteContext
+    ) -> Bool? {
+        let listener = downstream.listener
         let needed =
             Int(head.length) + RequestWriter.addedByteCount + route.addedByteCount
             + (worker.traceState.isEmpty ? 0 : TraceState.maximumByteCount)
@@ -86,8 +88,8 @@ extension Exchange {
         return output.append { out in
             guard out.freeCapacity >= needed else { return false }
             RequestWriter.write(
-                bytes, head: head, fields: worker.fields, route: route, changes: changes, trace: report.sentContext,
-                traceState: worker.traceState, into: &out)
+                bytes, head: head, fields: worker.fields, route: route, downstream: downstream,
+                listener: listener, trace: report.sentContext, requestID: requestID, traceState: worker.traceState, into: &out)
             return true
         }
     }

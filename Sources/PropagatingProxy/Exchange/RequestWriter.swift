@@ -5,33 +5,22 @@ import Propagation
 
 /// Writes the request head that goes upstream: the received field lines in their order and
 /// spelling, without those that end at this hop, then the lines this proxy answers for.
-struct RequestWriter {
-    /// What differs from the received head.
-    struct Changes: BitwiseCopyable {
-        var formats: FormatList
-        /// The peer's IP address, for `X-Forwarded-For`.
-        var peer: IPText
-        var forwarded: Configuration.ForwardedPolicy
-        /// Bytes of the received path that `RouteContext.pathReplacement` stands for.
-        var replacedPathCount: Int
-        var addsVia: Bool
-        /// A request id to mint, when the received one is absent or not acceptable.
-        var requestID: RequestIDText?
-    }
-
+enum RequestWriter {
     /// The most bytes the added lines take, without `tracestate`, rewrites and received `X-Forwarded-For` values.
     static let addedByteCount = Injection.maximumByteCount + 512
 
     /// - Parameters:
     ///   - bytes: the received head, at offset 0.
     ///   - trace: the CLIENT span's context.
+    ///   - requestID: minted, when the received one is absent or not acceptable.
     ///   - fields: its lines; those of the trace context and of `X-Forwarded-*` that are replaced are marked removed.
     ///   - out: must have room for `bytes.count`, the rewrites of the route and ``addedByteCount``.
     static func write(
         _ bytes: Span<UInt8>, head: RequestHead, fields: borrowing FieldTable, route: RouteContext,
-        changes: Changes, trace: TraceContext, traceState: borrowing TraceState, into out: inout OutputSpan<UInt8>
+        downstream: DownstreamConnection, listener: ListenerContext, trace: TraceContext,
+        requestID: RequestIDText?, traceState: borrowing TraceState, into out: inout OutputSpan<UInt8>
     ) {
-        writeRequestLine(bytes, head: head, route: route, changes: changes, into: &out)
+        writeRequestLine(bytes, head: head, route: route, into: &out)
         writeFields(bytes, head: head, fields: fields, route: route, into: &out)
         if head.needsLength, case .length(let count) = head.framing {
             out.write("Content-Length: ")
@@ -50,23 +39,22 @@ struct RequestWriter {
             out.write(bytes.extracting(head.upgrade.range))
             out.write("\r\n")
         }
-        writeForwarded(bytes, head: head, fields: fields, changes: changes, into: &out)
-        if changes.addsVia {
+        writeForwarded(bytes, head: head, fields: fields, downstream: downstream, policy: listener.forwarded, into: &out)
+        if listener.addsVia {
             out.write(head.minorVersion == 0 ? "Via: 1.0 propagating-proxy\r\n" : "Via: 1.1 propagating-proxy\r\n")
         }
-        if let requestID = changes.requestID {
+        if let requestID {
             out.write("x-request-id: ")
             out.write(requestID.span)
             out.write("\r\n")
         }
-        Injection.write(trace, formats: changes.formats, into: &out)
-        if changes.formats.contains(.traceContext) { _ = traceState.write(into: &out) }
+        Injection.write(trace, formats: listener.tracing.inject, into: &out)
+        if listener.tracing.inject.contains(.traceContext) { _ = traceState.write(into: &out) }
         out.write("\r\n")
     }
 
     private static func writeRequestLine(
-        _ bytes: Span<UInt8>, head: RequestHead, route: RouteContext, changes: Changes,
-        into out: inout OutputSpan<UInt8>
+        _ bytes: Span<UInt8>, head: RequestHead, route: RouteContext, into out: inout OutputSpan<UInt8>
     ) {
         out.write(bytes.extracting(head.methodText.range))
         out.write(" ")
@@ -74,7 +62,7 @@ struct RequestWriter {
         if !route.pathReplacement.isEmpty {
             let replacement = route.pathReplacement
             out.write(replacement.span)
-            out.write(path.extracting(min(changes.replacedPathCount, path.count)..<path.count))
+            out.write(path.extracting(min(route.replacedPathCount(path), path.count)..<path.count))
         } else {
             if head.pathCount == 0 { out.write("/") }  // absolute-form may have no path
             out.write(path)
@@ -112,14 +100,15 @@ struct RequestWriter {
     }
 
     private static func writeForwarded(
-        _ bytes: Span<UInt8>, head: RequestHead, fields: borrowing FieldTable, changes: Changes,
+        _ bytes: Span<UInt8>, head: RequestHead, fields: borrowing FieldTable, downstream: DownstreamConnection,
+        policy: Configuration.ForwardedPolicy,
         into out: inout OutputSpan<UInt8>
     ) {
-        guard changes.forwarded != .off else { return }
+        guard policy != .off else { return }
         var hasProto = false
         var hasHost = false
         out.write("X-Forwarded-For: ")
-        for index in 0..<fields.count where changes.forwarded == .append {
+        for index in 0..<fields.count where policy == .append {
             let field = fields[index]
             switch field.kind {
             case .forwardedFor where !field.value.isEmpty:
@@ -130,7 +119,7 @@ struct RequestWriter {
             default: break
             }
         }
-        if changes.peer.isEmpty { out.write("unknown") } else { out.write(changes.peer.span) }
+        writePeer(downstream.peerText, into: &out)
         out.write("\r\n")
         if !hasProto { out.write("X-Forwarded-Proto: http\r\n") }
         if !hasHost, !head.authority.isEmpty {
@@ -138,6 +127,10 @@ struct RequestWriter {
             out.write(bytes.extracting(head.authority.range))
             out.write("\r\n")
         }
+    }
+
+    private static func writePeer(_ peer: borrowing IPText, into out: inout OutputSpan<UInt8>) {
+        if peer.isEmpty { out.write("unknown") } else { out.write(peer.span) }
     }
 }
 

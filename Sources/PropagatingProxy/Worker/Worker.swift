@@ -191,8 +191,11 @@ final class Worker {
     }
 
     /// Hands a finished span to the reporter; a full ring counts it as dropped.
-    func record(_ span: borrowing SpanRecord) {
-        if ring.push(span) { wakeReporter.ring() }
+    ///
+    /// - Parameter change: what differs from `span`, made in the ring itself.
+    @inline(__always)
+    func record(_ span: borrowing SpanRecord, _ change: (inout SpanRecord) -> Void) {
+        if ring.push(span, change) { wakeReporter.ring() }
     }
 }
 

@@ -50,6 +50,9 @@ public struct SpanRecord: BitwiseCopyable, Sendable {
 
     public init() {}
 
+    /// The other half of a span the caller reports.
+    var isSharedServer: Bool { isShared && kind == .server }
+
     /// OpenTelemetry's rule: 5xx for both kinds, 4xx for CLIENT, no or no whole response; not a caller that left.
     var isError: Bool {
         if error == .clientClosed { return false }

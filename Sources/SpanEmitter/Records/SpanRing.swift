@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-import Synchronization
+public import Synchronization
 
 /// Finished spans between one worker, which pushes, and the reporter, which drains. Never blocks.
 ///
@@ -8,20 +8,20 @@ import Synchronization
 /// two counters hand them over.
 @safe
 public final class SpanRing: @unchecked Sendable {
-    private let slots: UnsafeMutablePointer<SpanRecord>
-    private let mask: UInt64
+    @usableFromInline let slots: UnsafeMutablePointer<SpanRecord>
+    @usableFromInline let mask: UInt64
     /// The tail for which the reporter was last woken; the worker's own.
     private var wokenTail = UInt64.max
     /// The tail as the worker last saw it, so that most pushes do not touch the reporter's cache line.
-    private var seenTail: UInt64 = 0
+    @usableFromInline var seenTail: UInt64 = 0
     /// Records pushed since the start; written by the worker.
-    private let head = Atomic<UInt64>(0)
+    @usableFromInline let head = Atomic<UInt64>(0)
     /// Records refused since the start; written by the worker.
-    private let refused = Atomic<UInt64>(0)
+    @usableFromInline let refused = Atomic<UInt64>(0)
     /// Keeps the two writers 128 bytes apart: neighbouring cache lines are fetched in pairs.
     private let padding = InlineArray<16, UInt64>(repeating: 0)
     /// Records drained since the start; written by the reporter.
-    private let tail = Atomic<UInt64>(0)
+    @usableFromInline let tail = Atomic<UInt64>(0)
 
     /// - Parameter capacity: rounded up to a power of two, at least 2.
     public init(capacity: Int = 4096) {
@@ -34,10 +34,12 @@ public final class SpanRing: @unchecked Sendable {
 
     /// The worker only: copies a record in, or counts it as dropped when there is no room.
     ///
+    /// - Parameter change: what differs from `record`, made in the slot.
     /// - Returns: whether the reporter should be woken: the ring is half full and it has not been
     ///   told since it last drained.
     @discardableResult
-    public func push(_ record: borrowing SpanRecord) -> Bool {
+    @inlinable
+    public func push(_ record: borrowing SpanRecord, _ change: (inout SpanRecord) -> Void = { _ in }) -> Bool {
         let position = head.load(ordering: .relaxed)
         if position &- seenTail > mask >> 1 { seenTail = tail.load(ordering: .acquiring) }
         let used = position &- seenTail
@@ -45,12 +47,15 @@ public final class SpanRing: @unchecked Sendable {
             refused.store(refused.load(ordering: .relaxed) &+ 1, ordering: .relaxed)
             return wake()
         }
-        unsafe slots[Int(position & mask)] = copy record
+        let slot = unsafe slots + Int(position & mask)
+        unsafe slot.pointee = copy record
+        unsafe change(&slot.pointee)
         head.store(position &+ 1, ordering: .releasing)
         return used >= mask >> 1 ? wake() : false
     }
 
-    private func wake() -> Bool {
+    @usableFromInline
+    func wake() -> Bool {
         guard wokenTail != seenTail else { return false }
         wokenTail = seenTail
         return true

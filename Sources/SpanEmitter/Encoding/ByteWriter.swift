@@ -1,0 +1,168 @@
+// SPDX-License-Identifier: Apache-2.0
+
+/// A growing run of bytes that encoders write into.
+///
+/// `unsafe` because an encoder appends some sixty pieces per span and `[UInt8]` pays a uniqueness
+/// check, a capacity check and a call for each; here a piece is one comparison and one copy.
+@safe
+struct ByteWriter: ~Copyable {
+    private var base: UnsafeMutablePointer<UInt8>
+    private(set) var count = 0
+    private var capacity: Int
+
+    init(capacity: Int = 1024) {
+        self.capacity = max(capacity, 64)
+        unsafe base = .allocate(capacity: self.capacity)
+    }
+
+    deinit { unsafe base.deallocate() }
+
+    /// What was written.
+    var span: Span<UInt8> {
+        @_lifetime(borrow self)
+        borrowing get {
+            let bytes = unsafe UnsafeBufferPointer(start: base, count: count)
+            let span = unsafe Span<UInt8>(_unsafeElements: bytes)
+            return unsafe _overrideLifetime(span, borrowing: self)
+        }
+    }
+
+    /// Forgets what was written after the first `count` bytes.
+    mutating func truncate(to count: Int) { self.count = max(0, min(count, self.count)) }
+
+    @inline(__always)
+    private mutating func reserve(_ more: Int) {
+        if capacity - count < more { grow(more) }
+    }
+
+    @inline(never)
+    private mutating func grow(_ more: Int) {
+        capacity = max(capacity * 2, count + more)
+        let larger = UnsafeMutablePointer<UInt8>.allocate(capacity: capacity)
+        unsafe larger.update(from: base, count: count)
+        unsafe base.deallocate()
+        unsafe base = larger
+    }
+
+    @inline(__always)
+    mutating func append(_ byte: UInt8) {
+        reserve(1)
+        unsafe base[count] = byte
+        count += 1
+    }
+
+    @inline(__always)
+    mutating func append(_ text: StaticString) {
+        let length = text.utf8CodeUnitCount
+        reserve(length)
+        unsafe (base + count).update(from: text.utf8Start, count: length)
+        count += length
+    }
+
+    @inline(__always)
+    mutating func append(_ bytes: Span<UInt8>) {
+        let length = bytes.count
+        reserve(length)
+        unsafe bytes.withUnsafeBufferPointer { source in
+            guard let start = source.baseAddress else { return }
+            unsafe (base + count).update(from: start, count: length)
+        }
+        count += length
+    }
+
+    /// Prepared bytes, such as an endpoint that is the same in every span.
+    mutating func append(_ bytes: [UInt8]) { append(bytes.span) }
+
+    mutating func append(_ other: borrowing ByteWriter) { append(other.span) }
+
+    /// 16 lower-case digits.
+    mutating func append(hex value: UInt64) {
+        reserve(16)
+        let target = unsafe UnsafeMutableRawPointer(base + count)
+        unsafe target.storeBytes(of: hexDigits(UInt32(value >> 32)).bigEndian, as: UInt64.self)
+        unsafe target.storeBytes(
+            of: hexDigits(UInt32(truncatingIfNeeded: value)).bigEndian, toByteOffset: 8, as: UInt64.self)
+        count += 16
+    }
+
+    /// Decimal digits without leading zeros.
+    mutating func append(decimal value: UInt64) {
+        reserve(20)
+        var length = 1
+        var bound: UInt64 = 10
+        while length < 20, value >= bound {
+            length += 1
+            bound = length < 20 ? bound &* 10 : .max
+        }
+        var rest = value
+        var index = count + length
+        repeat {
+            index -= 1
+            let (quotient, digit) = rest.quotientAndRemainder(dividingBy: 10)
+            unsafe base[index] = UInt8(ascii: "0") + UInt8(truncatingIfNeeded: digit)
+            rest = quotient
+        } while rest > 0
+        count += length
+    }
+
+    mutating func append<Number: FixedWidthInteger & BitwiseCopyable>(bigEndian value: Number) {
+        let size = MemoryLayout<Number>.size
+        reserve(size)
+        unsafe UnsafeMutableRawPointer(base + count).storeBytes(of: value.bigEndian, as: Number.self)
+        count += size
+    }
+
+    mutating func append<Number: FixedWidthInteger & BitwiseCopyable>(littleEndian value: Number) {
+        append(bigEndian: value.byteSwapped)
+    }
+
+    /// A protocol buffers varint.
+    mutating func append(varint value: UInt64) {
+        var rest = value
+        while rest >= 0x80 {
+            append(UInt8(truncatingIfNeeded: rest) | 0x80)
+            rest >>= 7
+        }
+        append(UInt8(truncatingIfNeeded: rest))
+    }
+
+    /// Puts the length of everything from `start` on before it: how protocol buffers frame what
+    /// is written before its size is known.
+    mutating func insertLength(at start: Int) {
+        let length = count - start
+        guard length >= 0 else { return }
+        let size = varintSize(length)
+        reserve(size)
+        unsafe (base + start + size).update(from: base + start, count: length)
+        count = start
+        append(varint: UInt64(length))
+        count += length
+    }
+}
+
+/// A writer that is used again and again by one copyable owner.
+final class ByteWriterBox {
+    var bytes = ByteWriter()
+}
+
+/// Bytes a varint of `value` takes.
+func varintSize(_ value: Int) -> Int {
+    var size = 1
+    var rest = value >> 7
+    while rest > 0 {
+        size += 1
+        rest >>= 7
+    }
+    return size
+}
+
+/// The eight digits of `value`, the first one in the highest byte.
+@inline(__always)
+private func hexDigits(_ value: UInt32) -> UInt64 {
+    var nibbles = UInt64(value)
+    nibbles = (nibbles << 16 | nibbles) & 0x0000_FFFF_0000_FFFF
+    nibbles = (nibbles << 8 | nibbles) & 0x00FF_00FF_00FF_00FF
+    nibbles = (nibbles << 4 | nibbles) & 0x0F0F_0F0F_0F0F_0F0F
+    let letters = ((nibbles &+ 0x0606_0606_0606_0606) >> 4) & 0x0101_0101_0101_0101
+    return nibbles &+ 0x3030_3030_3030_3030 &+ letters &* 39  // "a" is 39 above "9" + 1
+}

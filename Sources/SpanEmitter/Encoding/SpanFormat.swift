@@ -1,0 +1,58 @@
+// SPDX-License-Identifier: Apache-2.0
+
+/// One encoding as a writer of spans: head, then tags, then the end. What is common to a batch
+/// stands in ``BatchFrame``.
+protocol SpanFormat {
+    /// - Parameters:
+    ///   - name: of the span.
+    ///   - remoteName: of the peer's service; empty if unknown.
+    mutating func begin(
+        _ span: borrowing SpanRecord, name: Span<UInt8>, remoteName: Span<UInt8>, into out: inout ByteWriter)
+    /// Keys are our own constants: printable ASCII without quotes.
+    mutating func tag(_ key: StaticString, _ value: Span<UInt8>, into out: inout ByteWriter)
+    mutating func tag(_ key: StaticString, number: UInt64, into out: inout ByteWriter)
+    /// A list of one text.
+    mutating func tag(_ key: StaticString, list value: Span<UInt8>, into out: inout ByteWriter)
+    mutating func end(_ span: borrowing SpanRecord, into out: inout ByteWriter)
+    /// Whether a failed span is marked as such outside of its tags.
+    static var hasStatus: Bool { get }
+}
+
+extension SpanFormat {
+    static var hasStatus: Bool { false }
+
+    mutating func tag(_ key: StaticString, list value: Span<UInt8>, into out: inout ByteWriter) {
+        tag(key, value, into: &out)
+    }
+
+    mutating func tag(_ key: StaticString, _ value: [UInt8], into out: inout ByteWriter) {
+        tag(key, value.span, into: &out)
+    }
+}
+
+/// This service's endpoints, one per listener, as bytes that are the same in every span.
+struct LocalEndpoints: Sendable {
+    private let listeners: [[UInt8]]
+    private let unknown: [UInt8]
+
+    init(_ names: SpanNames, write: (EndpointAddress, Span<UInt8>, inout ByteWriter) -> Void) {
+        let service = Array(names.service.utf8)
+        func bytes(_ address: EndpointAddress) -> [UInt8] {
+            var out = ByteWriter()
+            write(address, service.span, &out)
+            return array(out.span)
+        }
+        listeners = names.listeners.map(bytes)
+        unknown = bytes(EndpointAddress())
+    }
+
+    subscript(index: UInt16) -> [UInt8] {
+        Int(index) < listeners.count ? listeners[Int(index)] : unknown
+    }
+}
+
+func array(_ bytes: Span<UInt8>) -> [UInt8] {
+    [UInt8](capacity: bytes.count) { out in
+        for index in 0..<bytes.count { out.append(bytes[index]) }
+    }
+}

@@ -1,0 +1,110 @@
+// SPDX-License-Identifier: Apache-2.0
+import Propagation
+
+/// Zipkin's v2 proto3: each span is one element of `ListOfSpans`, with its tag and length.
+struct ZipkinV2Proto: SpanFormat {
+    private let local: LocalEndpoints
+    private var start = 0
+
+    init(_ names: SpanNames) {
+        local = LocalEndpoints(names) { address, service, out in
+            out.append(protoEndpoint: address, service: service, field: 8)
+        }
+    }
+
+    mutating func begin(
+        _ span: borrowing SpanRecord, name: Span<UInt8>, remoteName: Span<UInt8>, into out: inout ByteWriter
+    ) {
+        out.append(protoTag: 1, .bytes)
+        start = out.count
+        out.append(protoTag: 1, .bytes)
+        out.append(span.traceID.isShort ? 8 : 16)
+        if !span.traceID.isShort { out.append(bigEndian: span.traceID.high) }
+        out.append(bigEndian: span.traceID.low)
+        if !span.parentID.isNone { out.append(protoField: 2, id: span.parentID) }
+        out.append(protoField: 3, id: span.spanID)
+        out.append(protoTag: 4, .varint)
+        out.append(span.kind == .server ? 2 : 1)
+        out.append(protoField: 5, text: name)
+        out.append(protoTag: 6, .fixed64)
+        out.append(littleEndian: span.startMicroseconds)
+        out.append(protoTag: 7, .varint)
+        out.append(varint: span.durationMicroseconds)
+        out.append(local[span.listener])
+        if span.peer.byteCount > 0 || !remoteName.isEmpty {
+            out.append(protoEndpoint: span.peer, service: remoteName, field: 9)
+        }
+    }
+
+    mutating func tag(_ key: StaticString, _ value: Span<UInt8>, into out: inout ByteWriter) {
+        out.append(protoTag: 11, .bytes)
+        let start = out.count
+        out.append(protoField: 1, key: key)
+        out.append(protoField: 2, text: value)
+        out.insertLength(at: start)
+    }
+
+    mutating func tag(_ key: StaticString, number: UInt64, into out: inout ByteWriter) {
+        out.append(protoTag: 11, .bytes)
+        let start = out.count
+        out.append(protoField: 1, key: key)
+        out.append(protoTag: 2, .bytes)
+        let digits = out.count
+        out.append(decimal: number)
+        out.insertLength(at: digits)
+        out.insertLength(at: start)
+    }
+
+    mutating func end(_ span: borrowing SpanRecord, into out: inout ByteWriter) {
+        if span.isDebug {
+            out.append(protoTag: 12, .varint)
+            out.append(1)
+        }
+        if span.isShared {
+            out.append(protoTag: 13, .varint)
+            out.append(1)
+        }
+        out.insertLength(at: start)
+    }
+}
+
+enum ProtoType: UInt64 { case varint = 0, fixed64 = 1, bytes = 2, fixed32 = 5 }
+
+extension ByteWriter {
+    mutating func append(protoTag number: UInt64, _ type: ProtoType) { append(varint: number << 3 | type.rawValue) }
+
+    mutating func append(protoField number: UInt64, text: Span<UInt8>) {
+        append(protoTag: number, .bytes)
+        append(varint: UInt64(Self.textSize(text)))
+        append(text: text)
+    }
+
+    mutating func append(protoField number: UInt64, key: StaticString) {
+        append(protoTag: number, .bytes)
+        append(varint: UInt64(key.utf8CodeUnitCount))
+        append(key)
+    }
+
+    mutating func append(protoField number: UInt64, id: SpanID) {
+        append(protoTag: number, .bytes)
+        append(8)
+        append(bigEndian: id.value)
+    }
+
+    /// Zipkin's `Endpoint`; what is unknown is left out.
+    mutating func append(protoEndpoint address: EndpointAddress, service: Span<UInt8>, field: UInt64) {
+        append(protoTag: field, .bytes)
+        let start = count
+        if !service.isEmpty { append(protoField: 1, text: service) }
+        if address.byteCount > 0 {
+            append(protoTag: address.byteCount == 4 ? 2 : 3, .bytes)
+            append(UInt8(address.byteCount))
+            append(ipBytes: address)
+        }
+        if address.port > 0 {
+            append(protoTag: 4, .varint)
+            append(varint: UInt64(address.port))
+        }
+        insertLength(at: start)
+    }
+}
