@@ -53,9 +53,12 @@ public final class Proxy {
         reporter = SpanReporter(
             exporters: configuration.tracing.exporters, names: SpanNames(configuration, version: Version.text),
             rings: rings,
-            log: { level, message, exporter, detail in
-                let fields: LogFields = ["exporter": exporter, "reason": detail]
-                if level == .warn { log.warn(message.description, fields) } else { log.info(message.description, fields) }
+            log: { level, message in
+                switch level {
+                case .info: log.info(message)
+                case .warn: log.warn(message)
+                case .error: log.error(message)
+                }
             })
         self.rings = rings
     }

@@ -88,7 +88,8 @@ struct BodyRelayTests {
         var output = Buffer(pool: BufferPool(limit: 1))
         let isWhole = result.relay.sourceClosed(into: &output)
         #expect(!isWhole)
-        #expect(output.isEmpty)
+        let left = output.count
+        #expect(left == 0)
     }
 
     @Test("No body is complete at once", arguments: [BodyFraming.none, .length(0)])

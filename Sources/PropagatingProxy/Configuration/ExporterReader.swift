@@ -52,14 +52,9 @@ struct ExporterReader {
         let batch = reader.size("batch_bytes", 4096...4 << 20, default: 500_000)
         let timeout = reader.duration("timeout", from: 10, default: 10_000)
         guard let endpoint, let url = url(endpoint, kind, encoding) else { return nil }
-        var exporter = ExporterConfiguration(
-            name: name, endpoint: url, encoding: encoding, profile: profile, headers: headers)
-        exporter.queueSpans = queueSpans
-        exporter.queueBytes = queueBytes
-        exporter.flushMilliseconds = flush
-        exporter.batchBytes = batch
-        exporter.timeoutMilliseconds = timeout
-        return exporter
+        return ExporterConfiguration(
+            name: name, endpoint: url, encoding: encoding, profile: profile, headers: headers, queueSpans: queueSpans,
+            queueBytes: queueBytes, flushIntervalMilliseconds: flush, batchBytes: batch, timeoutMilliseconds: timeout)
     }
 
     private func endpoint(_ reader: MappingReader, _ kind: String) -> (text: String, origin: Origin)? {
@@ -96,7 +91,7 @@ struct ExporterReader {
         return nil
     }
 
-    private func headers(_ reader: MappingReader) -> [(String, Secret)] {
+    private func headers(_ reader: MappingReader) -> [ExporterConfiguration.Field] {
         guard let node = reader.value("headers") else { return [] }
         guard case .mapping(let entries) = node.content else {
             mistakes.add(node.origin, "'headers' is \(node.kindName), expected a mapping of names to values")
@@ -115,7 +110,7 @@ struct ExporterReader {
                 mistakes.add(origin, "the value of '\(entry.key)' cannot be sent, expected \(expected)")
                 return nil
             }
-            return (entry.key, Secret(text))
+            return ExporterConfiguration.Field(name: entry.key, value: Secret(text))
         }
     }
 

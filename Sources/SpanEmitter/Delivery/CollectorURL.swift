@@ -1,72 +1,65 @@
 // SPDX-License-Identifier: Apache-2.0
+import HTTP1
 
-/// Why a text is no collector URL.
-public enum CollectorURLError: Error, Equatable, Sendable {
-    /// Not `http://host[:port][/path]`.
-    case malformed
-    /// `https://`: not supported yet.
-    case needsTLS
+/// Where spans are posted. The path is used as written, `@` and `_` included, and is a credential
+/// with some vendors: it is in no description.
+public struct CollectorURL: Sendable, Equatable, CustomStringConvertible {
+    public enum Mistake: Error, Equatable, Sendable {
+        case notHTTP, tlsUnsupported, userinfo, invalidAuthority, invalidPath
 
-    /// One line for the operator.
-    public var text: String {
-        switch self {
-        case .malformed: "malformed collector URL"
-        case .needsTLS: "TLS to collectors is not supported yet"
+        /// For the operator; without the address.
+        public var text: String {
+            switch self {
+            case .notHTTP: "a collector's address begins with http://"
+            case .tlsUnsupported: "TLS to collectors is not supported yet"
+            case .userinfo: "a collector's address has no user or password; use headers"
+            case .invalidAuthority: "after http:// stands a host and, if need be, a port from 1 to 65535"
+            case .invalidPath: "a collector's path has visible ASCII characters only, without #"
+            }
         }
     }
-}
 
-/// Where spans are posted. The path may hold a token and is used byte for byte, `@` and `_` included;
-/// it never appears in a description.
-public struct CollectorURL: Sendable, Equatable, CustomStringConvertible {
-    /// A name or an address, IPv6 without brackets.
+    public let scheme: String
+    /// Without brackets.
     public let host: String
     public let port: UInt16
-    let path: Secret
+    /// With its query; at least `/`.
+    public let path: Secret
 
-    /// The authority ends at the first `/`, so an `@` in the path is no userinfo.
-    public init(_ text: String) throws(CollectorURLError) {
-        if text.hasPrefix("https://") { throw .needsTLS }
-        guard text.hasPrefix("http://") else { throw .malformed }
-        let rest = text.utf8.dropFirst("http://".utf8.count)
-        let slash = rest.firstIndex(of: UInt8(ascii: "/")) ?? rest.endIndex
-        guard let (host, port) = Self.hostAndPort(String(decoding: rest[..<slash], as: UTF8.self)) else {
-            throw .malformed
+    /// The authority ends at the first `/`; only before it does `@` mean anything.
+    public init(_ text: String) throws(Mistake) {
+        let lower = text.prefix(8).lowercased()
+        if lower.hasPrefix("https://") { throw .tlsUnsupported }
+        guard lower.hasPrefix("http://") else { throw .notHTTP }
+        let rest = text.utf8.dropFirst(7)
+        let end = rest.firstIndex { $0 == UInt8(ascii: "/") || $0 == UInt8(ascii: "?") } ?? rest.endIndex
+        let authority = rest[..<end]
+        let tail = rest[end...]
+        if authority.contains(UInt8(ascii: "@")) { throw .userinfo }
+        let bytes = Array(authority)
+        guard !bytes.isEmpty, isHost(bytes.span) else { throw .invalidAuthority }
+        guard tail.allSatisfy({ $0 > 0x20 && $0 < 0x7F && $0 != UInt8(ascii: "#") }) else { throw .invalidPath }
+        let hostEnd =
+            bytes.first == UInt8(ascii: "[")
+            ? (bytes.lastIndex(of: UInt8(ascii: "]")).map { $0 + 1 } ?? bytes.count)
+            : (bytes.lastIndex(of: UInt8(ascii: ":")) ?? bytes.count)
+        let named = String(decoding: bytes[..<hostEnd], as: UTF8.self)
+        host = named.hasPrefix("[") ? String(named.dropFirst().dropLast()) : named
+        if hostEnd < bytes.count {
+            guard let number = UInt16(String(decoding: bytes[(hostEnd + 1)...], as: UTF8.self)), number > 0 else {
+                throw .invalidAuthority
+            }
+            port = number
+        } else {
+            port = 80
         }
-        let path = slash == rest.endIndex ? "/" : String(decoding: rest[slash...], as: UTF8.self)
-        guard path.utf8.allSatisfy({ (0x21...0x7E).contains($0) }) else { throw .malformed }
-        self.host = host
-        self.port = port
-        self.path = Secret(path)
+        scheme = "http"
+        let path = String(decoding: Array(tail), as: UTF8.self)
+        self.path = Secret(path.hasPrefix("/") ? path : "/" + path)
     }
 
-    private static func hostAndPort(_ authority: String) -> (String, UInt16)? {
-        guard !authority.isEmpty, authority.utf8.allSatisfy({ (0x21...0x7E).contains($0) && $0 != UInt8(ascii: "@") })
-        else { return nil }
-        if authority.hasPrefix("[") {
-            guard let end = authority.firstIndex(of: "]") else { return nil }
-            let host = String(authority[authority.index(after: authority.startIndex)..<end])
-            let rest = authority[authority.index(after: end)...]
-            guard let port = port(rest) else { return nil }
-            return host.isEmpty ? nil : (host, port)
-        }
-        let colon = authority.firstIndex(of: ":") ?? authority.endIndex
-        guard let port = port(authority[colon...]), colon > authority.startIndex else { return nil }
-        return (String(authority[..<colon]), port)
-    }
+    /// `host:port`, as Host has it.
+    var authority: String { (host.contains(":") ? "[\(host)]" : host) + (port == 80 ? "" : ":\(port)") }
 
-    /// `:9411`, or nothing for 80.
-    private static func port(_ text: Substring) -> UInt16? {
-        if text.isEmpty { return 80 }
-        guard text.first == ":", let port = UInt16(text.dropFirst()), port > 0 else { return nil }
-        return port
-    }
-
-    /// The Host field of a post.
-    var authority: String {
-        let name = host.utf8.contains(UInt8(ascii: ":")) ? "[\(host)]" : host
-        return port == 80 ? name : "\(name):\(port)"
-    }
-
-    public var description: String { "http://\(authority)/***" }
+    public var description: String { "http://\(host.contains(":") ? "[\(host)]" : host):\(port)/***" }
 }

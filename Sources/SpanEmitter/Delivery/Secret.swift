@@ -1,13 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 
-/// Text that must not be shown: it prints as `***`, also inside other values.
+/// A text that never appears in a log or a dump: a token, or the path of a collector.
 public struct Secret: Sendable, Equatable, CustomStringConvertible, CustomDebugStringConvertible, CustomReflectable {
-    /// For the wire only.
-    let text: String
+    /// The text itself, for the wire only.
+    public let exposed: String
 
-    public init(_ text: String) { self.text = text }
+    public init(_ text: String) { exposed = text }
 
+    public var isEmpty: Bool { exposed.isEmpty }
     public var description: String { "***" }
     public var debugDescription: String { "***" }
-    public var customMirror: Mirror { Mirror(self, children: []) }
+    public var customMirror: Mirror { Mirror(self, children: [], displayStyle: .struct) }
 }

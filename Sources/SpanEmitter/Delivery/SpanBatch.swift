@@ -1,44 +1,42 @@
 // SPDX-License-Identifier: Apache-2.0
 
-/// Encoded spans of one post to be.
+/// Encoded spans in a row, which one post may carry.
 final class SpanBatch {
-    var bytes = ByteWriter(capacity: 64 * 1024)
-    /// Where each span ends in ``bytes``.
+    var bytes = ByteWriter(capacity: 4096)
+    /// Where each span ends.
     private(set) var ends: [Int] = []
 
     var count: Int { ends.count }
+    var byteCount: Int { ends.last ?? 0 }
 
-    /// Notes that a span has been written.
-    func spanWritten() { ends.append(bytes.count) }
-
-    /// Forgets all spans and keeps the memory.
-    func removeAll() {
-        bytes.truncate(to: 0)
-        ends.removeAll(keepingCapacity: true)
+    /// Appends one span unless it would take the queue beyond `room` bytes.
+    func append(_ span: borrowing SpanRecord, encoder: inout SpanEncoder, room: Int) -> Bool {
+        encoder.encode(span, into: &bytes)
+        guard bytes.count - byteCount <= room else {
+            bytes.truncate(to: byteCount)
+            return false
+        }
+        ends.append(bytes.count)
+        return true
     }
 
-    /// Appends the body of a post.
-    func write(in frame: BatchFrame, into out: inout ByteWriter) { Self.write(bytes, count, in: frame, into: &out) }
-
-    private static func write(
-        _ bytes: borrowing ByteWriter, _ count: Int, in frame: BatchFrame, into out: inout ByteWriter
-    ) {
-        frame.write(bytes.span, count: count, into: &out)
-    }
-
-    /// Moves the later half of the spans into a batch of their own.
-    func splitHalf() -> SpanBatch {
-        let later = SpanBatch()
+    /// Two batches of half the spans each; `nil` for a single span.
+    func halved() -> (SpanBatch, SpanBatch)? {
+        guard count > 1 else { return nil }
         let middle = count / 2
-        let cut = middle > 0 ? ends[middle - 1] : 0
-        Self.copy(bytes, from: cut, to: &later.bytes)
-        later.ends = ends[middle...].map { $0 - cut }
-        bytes.truncate(to: cut)
-        ends.removeSubrange(middle...)
-        return later
+        return (part(0..<middle), part(middle..<count))
     }
 
-    private static func copy(_ bytes: borrowing ByteWriter, from start: Int, to out: inout ByteWriter) {
-        out.append(bytes.span.extracting(start..<bytes.count))
+    private func part(_ range: Range<Int>) -> SpanBatch {
+        let start = range.lowerBound == 0 ? 0 : ends[range.lowerBound - 1]
+        let end = ends[range.upperBound - 1]
+        let part = SpanBatch()
+        part.bytes.append(slice(of: bytes, start, end))
+        part.ends = ends[range].map { $0 - start }
+        return part
+    }
+
+    private func slice(of bytes: borrowing ByteWriter, _ start: Int, _ end: Int) -> [UInt8] {
+        array(bytes.span.extracting(start..<end))
     }
 }

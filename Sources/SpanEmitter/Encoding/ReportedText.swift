@@ -34,7 +34,9 @@ extension ByteWriter {
         var plain = 0
         for index in 0..<span.count {
             let byte = span[index]
-            guard byte < 0x20 || byte == 0x7F || byte == UInt8(ascii: "\"") || byte == UInt8(ascii: "\\") else { continue }
+            guard byte < 0x20 || byte == 0x7F || byte == UInt8(ascii: "\"") || byte == UInt8(ascii: "\\") else {
+                continue
+            }
             append(span.extracting(plain..<index))
             append(unicodeEscape: byte)
             plain = index + 1
@@ -60,29 +62,10 @@ private func isASCII(_ text: Span<UInt8>) -> Bool {
     return all < 0x80
 }
 
-/// Printable ASCII that JSON takes as it is.
-private func isPlain(_ text: Span<UInt8>) -> Bool {
-    var bad = false
-    for index in 0..<text.count {
-        let byte = text[index]
-        bad = bad || (byte &- 0x20 > 0x5E) || byte == UInt8(ascii: "\"") || byte == UInt8(ascii: "\\")
-    }
-    return !bad
-}
-
 /// Allocates; only for text that is not plain.
 private func repaired(_ text: Span<UInt8>) -> [UInt8] {
     let copy = [UInt8](capacity: text.count) { out in
         for index in 0..<text.count { out.append(text[index]) }
     }
     return Array(String(decoding: copy, as: UTF8.self).utf8)
-}
-
-private func ends(_ text: Span<UInt8>, _ suffix: StaticString) -> Bool {
-    let length = suffix.utf8CodeUnitCount
-    guard text.count >= length else { return false }
-    return suffix.withUTF8Buffer { expected in
-        for index in 0..<length where unsafe text[text.count - length + index] != expected[index] { return false }
-        return true
-    }
 }

@@ -161,7 +161,9 @@ struct TagWriter {
         }
         writeResend("retry.count", span, &format, &out)
         let isCut = span.status == 0 ? span.isError : false
-        if isCut { format.tag("error", isTrue, into: &out) } else if span.status >= 500 {
+        if isCut {
+            format.tag("error", isTrue, into: &out)
+        } else if span.status >= 500 {
             format.tag("error", isTrue, into: &out)
         }
     }

@@ -40,10 +40,12 @@ struct ZipkinV2JSON: SpanFormat {
     }
 
     private mutating func begin(tag key: StaticString, _ out: inout ByteWriter) {
-        out.append(hasTags ? ",\"" : ",\"tags\":{\"")
+        if hasTags { out.append(UInt8(ascii: ",")) } else { out.append(",\"tags\":{") }
         hasTags = true
+        out.append(UInt8(ascii: "\""))
         out.append(key)
-        out.append("\":")
+        out.append(UInt8(ascii: "\""))
+        out.append(UInt8(ascii: ":"))
     }
 
     mutating func tag(_ key: StaticString, _ value: Span<UInt8>, into out: inout ByteWriter) {

@@ -1,0 +1,96 @@
+// SPDX-License-Identifier: Apache-2.0
+import EventLoop
+
+/// What the reporter's thread does, on its own loop.
+final class ReporterWork {
+    /// Records drained per round, so that accounting and posts keep moving under load.
+    private static let round = 512
+
+    private let loop: EventLoop
+    private let rings: [SpanRing]
+    private let ledger: SpanLedger
+    private let stopMilliseconds: () -> Int
+    private var exporters: [SpanExporter] = []
+    private var wakeUp: WakeUp?
+    private var drainTimer: LoopTimer?
+    private var flushTimers: [LoopTimer] = []
+    private var deadline: LoopTimer?
+    private var isStopping = false
+    let bell: Bell
+
+    init(
+        _ configurations: [ExporterConfiguration], names: SpanNames, rings: [SpanRing], ledger: SpanLedger,
+        log: @escaping @Sendable (ReporterLogLevel, String) -> Void, stopMilliseconds: @escaping () -> Int
+    ) throws(EventLoopError) {
+        let loop = try EventLoop()
+        self.loop = loop
+        self.rings = rings
+        self.ledger = ledger
+        self.stopMilliseconds = stopMilliseconds
+        let woken = Callback()
+        let wakeUp = try WakeUp(on: loop) { woken.action() }
+        self.wakeUp = wakeUp
+        bell = wakeUp.bell
+        let resolver = try Resolver(on: loop)
+        for (index, configuration) in configurations.enumerated() {
+            let exporter = try SpanExporter(
+                configuration, index: index, names: names, ledger: ledger, loop: loop, resolver: resolver, log: log)
+            exporters.append(exporter)
+            exporter.onEmpty = { [unowned self] in endIfEmpty() }
+            let timer = try LoopTimer(on: loop, repeats: true) { [unowned self] in
+                drain()
+                exporter.flush()
+            }
+            timer.start(milliseconds: max(1, configuration.flushIntervalMilliseconds))
+            flushTimers.append(timer)
+        }
+        drainTimer = try LoopTimer(on: loop, repeats: true) { [unowned self] in drain() }
+        drainTimer?.start(milliseconds: 1000)
+        deadline = try LoopTimer(on: loop) { [unowned loop] in loop.stop() }
+        woken.action = { [unowned self] in self.woken() }
+    }
+
+    func run() {
+        loop.run()
+        drain()
+        for exporter in exporters { exporter.abandon() }
+    }
+
+    private func woken() {
+        drain()
+        let milliseconds = stopMilliseconds()
+        guard milliseconds >= 0, !isStopping else { return }
+        isStopping = true
+        deadline?.start(milliseconds: milliseconds)
+        for exporter in exporters { exporter.beginStop() }
+        endIfEmpty()
+    }
+
+    private func endIfEmpty() {
+        if isStopping, exporters.allSatisfy(\.isEmpty) { loop.stop() }
+    }
+
+    /// Moves every waiting record into every queue.
+    private func drain() {
+        var taken = [(spans: Int, bytes: Int)](repeating: (0, 0), count: exporters.count)
+        for ring in rings {
+            while true {
+                for index in taken.indices { taken[index] = (0, 0) }
+                let count = ring.drain(limit: Self.round) { span in
+                    for (index, exporter) in exporters.enumerated() {
+                        let bytes = exporter.enqueue(span)
+                        if bytes > 0 { taken[index] = (taken[index].spans + 1, taken[index].bytes + bytes) }
+                    }
+                }
+                if count > 0 { ledger.drained(count, taken: taken) }
+                if count < Self.round { break }
+            }
+        }
+        for exporter in exporters { exporter.post() }
+    }
+
+    /// Set after everything it calls exists.
+    private final class Callback {
+        var action: () -> Void = {}
+    }
+}

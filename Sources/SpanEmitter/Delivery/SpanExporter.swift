@@ -1,0 +1,311 @@
+// SPDX-License-Identifier: Apache-2.0
+import EventLoop
+import HTTP1
+
+/// Brings spans to one collector: queue, batches, posts, retries. Lives on the reporter's thread.
+final class SpanExporter {
+    private static let lastRetryMilliseconds = 60_000
+    /// The longest wait a collector may ask for.
+    private static let longestRetryAfterSeconds = 300
+
+    private let index: Int
+    private let configuration: ExporterConfiguration
+    private let ledger: SpanLedger
+    private let loop: EventLoop
+    private let resolver: Resolver
+    private let buffers = BufferPool(limit: 2)
+    private let log: @Sendable (ReporterLogLevel, String) -> Void
+    private let head: [UInt8]
+    private var encoder: SpanEncoder
+
+    /// Oldest first; the last one is open for more.
+    private var queue: [SpanBatch] = []
+    private var queuedSpans = 0
+    private var queuedBytes = 0
+    /// The flush interval has passed since a post: what there is may go.
+    private var isFlushDue = false
+    private var inFlight: SpanBatch?
+    private var connection: CollectorConnection?
+    private var query: NameQuery?
+    private var retryTimer: LoopTimer?
+    private var isWaiting = false
+    private var failuresInRow = 0
+    private var triedStale = false
+    private var isStopping = false
+    private var lastComplaint: UInt64 = 0
+    /// Called when the queue has become empty.
+    var onEmpty: () -> Void = {}
+
+    init(
+        _ configuration: ExporterConfiguration, index: Int, names: SpanNames, ledger: SpanLedger, loop: EventLoop,
+        resolver: Resolver, log: @escaping @Sendable (ReporterLogLevel, String) -> Void
+    ) throws(EventLoopError) {
+        self.index = index
+        self.configuration = configuration
+        self.ledger = ledger
+        self.loop = loop
+        self.resolver = resolver
+        self.log = log
+        head = Self.head(configuration, version: names.version)
+        encoder = SpanEncoder(configuration.encoding, profile: configuration.profile, names: names)
+        retryTimer = try LoopTimer(on: loop) { [unowned self] in
+            isWaiting = false
+            post()
+        }
+    }
+
+    var isEmpty: Bool { queuedSpans == 0 }
+
+    // MARK: Queue
+
+    /// Encodes and queues a span; answers its bytes, or 0 when there is no room.
+    func enqueue(_ span: borrowing SpanRecord) -> Int {
+        guard queuedSpans < configuration.queueSpans else { return 0 }
+        let batch = openBatch()
+        let before = batch.byteCount
+        guard batch.append(span, encoder: &encoder, room: configuration.queueBytes - queuedBytes) else { return 0 }
+        let added = batch.byteCount - before
+        queuedSpans += 1
+        queuedBytes += added
+        return added
+    }
+
+    private func openBatch() -> SpanBatch {
+        if let last = queue.last, last.byteCount < configuration.batchBytes { return last }
+        let batch = SpanBatch()
+        queue.append(batch)
+        return batch
+    }
+
+    /// The flush interval has passed.
+    func flush() {
+        isFlushDue = true
+        post()
+    }
+
+    // MARK: Posts
+
+    /// Sends the oldest batch if it is full or due and nothing is under way.
+    func post() {
+        guard inFlight == nil, !isWaiting, let first = queue.first, first.count > 0 else { return }
+        guard isFlushDue || isStopping || first.byteCount >= configuration.batchBytes else { return }
+        if queue.count == 1 { isFlushDue = false }
+        queue.removeFirst()
+        inFlight = first
+        ledger.change(index) {
+            $0.inFlight = UInt64(first.count)
+            $0.posts += 1
+        }
+        if let connection, connection.isOpen, connection.isIdle { send(over: connection) } else { connect() }
+    }
+
+    private func connect() {
+        connection?.close()
+        connection = nil
+        let query = resolver.resolve(configuration.endpoint.host, port: configuration.endpoint.port) {
+            [unowned self] outcome in
+            self.query = nil
+            switch outcome {
+            case .addresses(let addresses, _): connect(to: addresses[failuresInRow % addresses.count])
+            case .failed(let reason): failed(reason, retryAfterSeconds: nil)
+            }
+        }
+        if inFlight != nil, connection == nil, !isWaiting { self.query = query }
+    }
+
+    private func connect(to address: SocketAddress) {
+        switch Connecting.start(address) {
+        case .inProgress(let descriptor): use(descriptor, isConnecting: true)
+        case .connected(let descriptor): use(descriptor, isConnecting: false)
+        case .failed(let error): failed(errorText(error), retryAfterSeconds: nil)
+        }
+    }
+
+    private func use(_ descriptor: consuming Descriptor, isConnecting: Bool) {
+        let connection = CollectorConnection(
+            descriptor, isConnecting: isConnecting, on: loop, buffers: buffers,
+            timeoutMilliseconds: configuration.timeoutMilliseconds)
+        self.connection = connection
+        send(over: connection)
+    }
+
+    private func send(over connection: CollectorConnection) {
+        guard let batch = inFlight else { return }
+        var body = ByteWriter(capacity: batch.byteCount + 512)
+        write(batch.bytes, count: batch.count, into: &body)
+        var post = connection.takePost()
+        post.append(head)
+        post.append(decimal: UInt64(body.count))
+        post.append("\r\n\r\n")
+        post.append(body)
+        connection.send(post, isOTLP: configuration.encoding == .otlpProtobuf) { [unowned self] in ended($0) }
+    }
+
+    private func write(_ spans: borrowing ByteWriter, count: Int, into body: inout ByteWriter) {
+        encoder.frame.write(spans.span, count: count, into: &body)
+    }
+
+    /// Everything up to the value of Content-Length. `b3: 0` keeps a mesh from tracing our reports.
+    private static func head(_ configuration: ExporterConfiguration, version: String) -> [UInt8] {
+        var text = "POST \(configuration.endpoint.path.exposed) HTTP/1.1\r\n"
+        let own = ["host", "content-type", "content-length", "transfer-encoding", "connection", "b3"]
+        let given = configuration.headers.filter { !own.contains($0.name.lowercased()) }
+        text += "Host: \(configuration.endpoint.authority)\r\n"
+        text += "Content-Type: \(configuration.encoding.contentType)\r\nb3: 0\r\n"
+        if !given.contains(where: { $0.name.lowercased() == "user-agent" }) {
+            text += "User-Agent: propagating-proxy/\(version)\r\n"
+        }
+        for field in given { text += "\(field.name): \(field.value.exposed)\r\n" }
+        return Array((text + "Content-Length: ").utf8)
+    }
+
+    // MARK: Outcomes
+
+    private func ended(_ outcome: CollectorConnection.Outcome) {
+        switch outcome {
+        case .failed(let reason, let mayBeStale):
+            if mayBeStale, !triedStale {
+                triedStale = true  // once, at once: an idle connection that was closed says nothing about the collector
+                return connect()
+            }
+            failed(reason, retryAfterSeconds: nil)
+        case .response(let response):
+            triedStale = false
+            answered(response)
+        }
+    }
+
+    private func answered(_ response: CollectorResponse) {
+        switch response.status {
+        case 200..<300: exported(response)
+        case 413: tooLarge()
+        case 408, 429, 500...:
+            failed("status \(response.status)", retryAfterSeconds: response.retryAfterSeconds)
+        default:
+            settle(.rejected)
+            complain(.error, "refused with status \(response.status); its spans are dropped")
+        }
+        post()
+    }
+
+    private func exported(_ response: CollectorResponse) {
+        guard let batch = takeInFlight() else { return }
+        let lost = configuration.encoding == .otlpProtobuf ? min(batch.count, max(0, response.rejectedSpans)) : 0
+        if failuresInRow > 0 { log(.info, "\(configuration.name): \(configuration.endpoint) takes spans again") }
+        failuresInRow = 0
+        ledger.change(index) {
+            $0.inFlight = 0
+            $0.leaveQueue(batch)
+            $0.exported += UInt64(batch.count - lost)
+            $0.drop(lost, .partial)
+        }
+        if lost > 0 { complain(.warn, "\(lost) of \(batch.count) spans refused (partial success)") }
+        reportIfEmpty()
+    }
+
+    /// Gives the batch in flight up.
+    private func settle(_ reason: DropReason) {
+        guard let batch = takeInFlight() else { return }
+        ledger.change(index) {
+            $0.inFlight = 0
+            $0.failures += 1
+            $0.leaveQueue(batch)
+            $0.drop(batch.count, reason)
+        }
+        reportIfEmpty()
+    }
+
+    private func tooLarge() {
+        guard let (first, second) = inFlight?.halved() else {
+            complain(.error, "a span is too large for the collector (413)")
+            return settle(.tooLarge)
+        }
+        queue.insert(contentsOf: [first, second], at: 0)
+        inFlight = nil
+        isFlushDue = true
+        ledger.change(index) {
+            $0.inFlight = 0
+            $0.failures += 1
+        }
+    }
+
+    private func takeInFlight() -> SpanBatch? {
+        guard let batch = inFlight else { return nil }
+        inFlight = nil
+        queuedSpans -= batch.count
+        queuedBytes -= batch.byteCount
+        return batch
+    }
+
+    private func failed(_ reason: String, retryAfterSeconds: Int?) {
+        guard let batch = inFlight else { return }
+        inFlight = nil
+        queue.insert(batch, at: 0)
+        isFlushDue = true
+        ledger.change(index) {
+            $0.inFlight = 0
+            $0.failures += 1
+        }
+        wait(retryAfterSeconds)
+        complain(.warn, "\(reason); will try again")
+    }
+
+    /// Exponential, with up to half of it taken off at random, so that a fleet does not come back in step.
+    private func wait(_ retryAfterSeconds: Int?) {
+        let full = min(configuration.firstRetryMilliseconds << min(failuresInRow, 16), Self.lastRetryMilliseconds)
+        failuresInRow += 1
+        var delay = Int.random(in: full / 2...full)
+        if let seconds = retryAfterSeconds, seconds > 0 {
+            delay = max(delay, min(seconds, Self.longestRetryAfterSeconds) * 1000)
+        }
+        if isStopping { delay = min(delay, 200) }
+        isWaiting = true
+        retryTimer?.start(milliseconds: delay)
+    }
+
+    /// At most one line a second.
+    private func complain(_ level: ReporterLogLevel, _ text: String) {
+        let now = Clock.monotonicMicroseconds
+        guard lastComplaint == 0 || now - lastComplaint >= 1_000_000 else { return }
+        lastComplaint = now
+        log(level, "\(configuration.name): \(configuration.endpoint): \(text)")
+    }
+
+    // MARK: The end
+
+    /// Sends what is left as fast as it can.
+    func beginStop() {
+        isStopping = true
+        if isWaiting {
+            retryTimer?.start(milliseconds: 0)
+        } else {
+            post()
+        }
+    }
+
+    /// Gives up what is left, and closes.
+    func abandon() {
+        query?.cancel()
+        retryTimer?.cancel()
+        connection?.close()
+        let spans = queuedSpans
+        (queue, inFlight, queuedSpans, queuedBytes) = ([], nil, 0, 0)
+        ledger.change(index) {
+            $0.inFlight = 0
+            $0.queued = 0
+            $0.queuedBytes = 0
+            $0.drop(spans, .shutdown)
+        }
+    }
+
+    private func reportIfEmpty() {
+        if isEmpty { onEmpty() }
+    }
+}
+
+extension SpanAccounting.Exporter {
+    fileprivate mutating func leaveQueue(_ batch: SpanBatch) {
+        queued -= UInt64(batch.count)
+        queuedBytes -= UInt64(batch.byteCount)
+    }
+}

@@ -1,0 +1,176 @@
+// SPDX-License-Identifier: Apache-2.0
+import EventLoop
+import Foundation
+import Propagation
+import Testing
+
+@testable import SpanEmitter
+
+@Suite("Span encodings (protocols §5.5, §6.1)")
+struct EncodingTests {
+    static let names = SpanNames(
+        service: "ExternalProxy", version: "1", routes: ["/r"], upstreams: ["reviews"],
+        listeners: [endpoint("192.0.2.10", 5000)])
+
+    static func endpoint(_ ip: String, _ port: UInt16) -> EndpointAddress {
+        SocketAddress(literal: ip, port: port).map { EndpointAddress($0) } ?? EndpointAddress()
+    }
+
+    static func record() -> SpanRecord {
+        var span = SpanRecord()
+        span.traceID = TraceID(high: 0x80f1_98ee_5634_3ba8, low: 0x64fe_8b2a_57d3_eff7)
+        span.spanID = SpanID(0xe457_b5a2_e4d8_6bd1)
+        span.startMicroseconds = 1_700_000_000_123_456
+        span.durationMicroseconds = 45_678
+        span.status = 200
+        span.method = .get
+        span.peer = endpoint("198.51.100.7", 51234)
+        return span
+    }
+
+    /// The worked example: name, peer's service and two tags as given there.
+    static func example<Format: SpanFormat>(_ format: Format, _ encoding: SpanEncoding) -> [UInt8] {
+        var format = format
+        let span = record()
+        var out = ByteWriter()
+        format.begin(span, name: Array("index".utf8).span, remoteName: Array("curl".utf8).span, into: &out)
+        format.tag("http.method", Array("GET".utf8), into: &out)
+        format.tag("http.status_code", number: 200, into: &out)
+        format.end(span, into: &out)
+        var body = ByteWriter()
+        BatchFrame(encoding, names: names).write(out.span, count: 1, into: &body)
+        return array(body.span)
+    }
+
+    static func hex(_ bytes: [UInt8]) -> String { bytes.map { String(format: "%02x", $0) }.joined() }
+
+    @Test("v1 thrift is byte for byte what py_zipkin writes")
+    func thrift() { #expect(Self.hex(Self.example(ZipkinV1Thrift(Self.names), .zipkinV1Thrift)) == Golden.v1Thrift) }
+
+    @Test("v2 proto3 is byte for byte what py_zipkin writes")
+    func proto() { #expect(Self.hex(Self.example(ZipkinV2Proto(Self.names), .zipkinV2Proto)) == Golden.v2Proto) }
+
+    @Test("v1 JSON is byte for byte the worked example")
+    func v1JSON() {
+        #expect(String(decoding: Self.example(ZipkinV1JSON(Self.names), .zipkinV1JSON), as: UTF8.self) == Golden.v1JSON)
+    }
+
+    @Test("v2 JSON is byte for byte the worked example")
+    func v2JSON() {
+        #expect(String(decoding: Self.example(ZipkinV2JSON(Self.names), .zipkinV2JSON), as: UTF8.self) == Golden.v2JSON)
+    }
+
+    @Test("OTLP is byte for byte what protobuf-python writes")
+    func otlp() {
+        var format = OTLPProtobuf()
+        let span = Self.record()
+        var out = ByteWriter()
+        format.begin(span, name: Array("GET".utf8).span, remoteName: [UInt8]().span, into: &out)
+        format.tag("http.request.method", Array("GET".utf8), into: &out)
+        format.tag("url.path", Array("/".utf8), into: &out)
+        format.tag("url.scheme", Array("http".utf8), into: &out)
+        format.tag("http.response.status_code", number: 200, into: &out)
+        format.end(span, into: &out)
+        var body = ByteWriter()
+        BatchFrame(.otlpProtobuf, resource: [("service.name", "ExternalProxy")], scope: ("edge", "1.0"))
+            .write(out.span, count: 1, into: &body)
+        #expect(Self.hex(array(body.span)) == Golden.otlp)
+    }
+
+    static func json(_ span: SpanRecord, _ encoding: SpanEncoding = .zipkinV2JSON, _ profile: TagProfile = .zipkin)
+        throws -> (text: String, object: [String: Any])
+    {
+        var encoder = SpanEncoder(encoding, profile: profile, names: names)
+        var out = ByteWriter()
+        encoder.encode(span, into: &out)
+        var body = ByteWriter()
+        encoder.frame.write(out.span, count: 1, into: &body)
+        let bytes = array(body.span)
+        let list = try JSONSerialization.jsonObject(with: Data(bytes)) as? [[String: Any]]
+        return (String(decoding: bytes, as: UTF8.self), list?.first ?? [:])
+    }
+
+    @Test(
+        "Text that Zipkin would take for the other version does not cost the batch",
+        arguments: [
+            "/x.Svc/GetEndpoint", "tags", "/binaryAnnotations", "a\"b\\c\u{1}é", "/\"Endpoint",
+        ])
+    func traps(path: String) throws {
+        var span = Self.record()
+        span.path = InlineText(Array(path.utf8).span)
+        for encoding in [SpanEncoding.zipkinV1JSON, .zipkinV2JSON] {
+            let (text, object) = try Self.json(span, encoding)
+            if encoding == .zipkinV1JSON {
+                #expect(!text.contains("Endpoint\"") && !text.contains("\"tags\""))
+            } else {
+                #expect(!text.contains("yAnnotations\""))
+                #expect((object["tags"] as? [String: String])?["http.path"] == path)
+            }
+        }
+    }
+
+    @Test("Bytes that are no UTF-8 are replaced, in every encoding", arguments: SpanEncoding.allCases)
+    func invalidText(encoding: SpanEncoding) {
+        var span = Self.record()
+        span.path = InlineText([0x2F, 0xFF, 0xC3].span)
+        var encoder = SpanEncoder(encoding, profile: .zipkin, names: Self.names)
+        var out = ByteWriter()
+        encoder.encode(span, into: &out)
+        #expect(Self.hex(array(out.span)).contains("2fefbfbdefbfbd"))
+    }
+
+    @Test("A shared server half leaves time to its owner in v1 and is marked in v2")
+    func shared() throws {
+        var span = Self.record()
+        span.isShared = true
+        #expect(try Self.json(span, .zipkinV1JSON).object["timestamp"] == nil)
+        #expect(try Self.json(span).object["shared"] as? Bool == true)
+    }
+
+    @Test("Zipkin marks 5xx on both kinds and 4xx on the CLIENT only")
+    func errors() throws {
+        func error(_ kind: SpanRecord.Kind, _ status: UInt16, _ error: SpanError = .none) throws -> String? {
+            var span = Self.record()
+            (span.kind, span.status, span.error) = (kind, status, error)
+            return (try Self.json(span).object["tags"] as? [String: String])?["error"]
+        }
+        #expect(try error(.server, 404) == nil)
+        #expect(try error(.client, 404) == "404")
+        #expect(try error(.server, 503) == "503")
+        #expect(try error(.server, 504, .timeout) == "timeout")
+        #expect(try error(.client, 0, .connectionRefused) == "connection_refused")
+        #expect(try error(.server, 200, .connectionReset) == "connection_reset")
+        #expect(try error(.server, 101) == nil)
+        #expect(try error(.server, 0, .clientClosed) == nil)
+    }
+
+    @Test("Every profile of every encoding writes JSON that parses, with the name its convention asks for")
+    func profiles() throws {
+        var span = Self.record()
+        (span.route, span.upstream) = (1, 1)
+        span.host = InlineText(Array("shop.example:8080".utf8).span)
+        span.path = InlineText(Array("/cart".utf8).span)
+        for profile in TagProfile.allCases {
+            _ = try Self.json(span, .zipkinV1JSON, profile)
+            let server = try Self.json(span, .zipkinV2JSON, profile).object
+            #expect(server["name"] as? String == (profile == .envoy ? "shop.example:8080" : "GET /r"))
+            var client = span
+            client.kind = .client
+            let object = try Self.json(client, .zipkinV2JSON, profile).object
+            #expect(object["name"] as? String == (profile == .envoy ? "router reviews egress" : "GET"))
+            #expect((object["remoteEndpoint"] as? [String: Any])?["serviceName"] as? String == "reviews")
+        }
+        let tags = try Self.json(span, .zipkinV2JSON, .otel).object["tags"] as? [String: String]
+        #expect(tags?["server.address"] == "shop.example" && tags?["server.port"] == "8080")
+        #expect(tags?["network.protocol.version"] == "1.1")
+    }
+
+    @Test("Long text is cut between characters")
+    func cut() {
+        let text = InlineText<16>(Array(String(repeating: "é", count: 20).utf8).span)
+        #expect(text.count == 16)
+        let odd = InlineText<17>(Array(String(repeating: "é", count: 20).utf8).span)
+        #expect(odd.count == 16)
+        #expect(MemoryLayout<SpanRecord>.size <= 640)
+    }
+}
