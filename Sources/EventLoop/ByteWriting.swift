@@ -9,7 +9,7 @@ extension OutputSpan where Element == UInt8 {
         guard count <= freeCapacity else { return }
         unsafe withUnsafeMutableBufferPointer { buffer, used in
             guard let base = buffer.baseAddress else { return }
-            unsafe (base + used).update(from: text.utf8Start, count: count)
+            unsafe copySmall(from: text.utf8Start, to: base + used, count: count)
             used += count
         }
     }
@@ -21,7 +21,7 @@ extension OutputSpan where Element == UInt8 {
         unsafe withUnsafeMutableBufferPointer { buffer, used in
             unsafe bytes.withUnsafeBufferPointer { source in
                 guard let base = buffer.baseAddress, let start = source.baseAddress else { return }
-                unsafe (base + used).update(from: start, count: count)
+                unsafe copySmall(from: start, to: base + used, count: count)
                 used += count
             }
         }

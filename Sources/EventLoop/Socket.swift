@@ -74,7 +74,7 @@ open class Socket {
     /// One `recv` into the buffer's free space.
     public final func receive(into buffer: inout Buffer) -> ReadOutcome {
         unsafe buffer.fill { bytes in
-            let count = unsafe recv(descriptor, bytes.baseAddress, bytes.count, 0)
+            let count = unsafe sys_receive(descriptor, bytes.baseAddress, bytes.count)
             if count > 0 {
                 mayRead = count == bytes.count || peerHasEnded
                 return .bytes(count)

@@ -14,12 +14,14 @@
 #include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <sys/uio.h>
 #include <sys/un.h>
 #include <time.h>
 #include <unistd.h>
 
 // Declared by Glibc for _GNU_SOURCE only.
+long syscall(long number, ...);
 int accept4(int descriptor, struct sockaddr *address, socklen_t *length, int flags);
 int pthread_setname_np(pthread_t thread, const char *name);
 int sched_getaffinity(int pid, size_t size, void *mask);
@@ -69,8 +71,14 @@ static inline int sys_reset_on_close(int descriptor) {
     return setsockopt(descriptor, SOL_SOCKET, SO_LINGER, &linger, sizeof linger);
 }
 
+/// By syscall(), because in a process with threads the C library's send and recv are cancellation
+/// points that change and restore the thread's state at each call.
 static inline ssize_t sys_send(int descriptor, const void *bytes, size_t count) {
-    return send(descriptor, bytes, count, MSG_NOSIGNAL);
+    return syscall(SYS_sendto, descriptor, bytes, count, MSG_NOSIGNAL, NULL, 0);
+}
+
+static inline ssize_t sys_receive(int descriptor, void *bytes, size_t count) {
+    return syscall(SYS_recvfrom, descriptor, bytes, count, 0, NULL, NULL);
 }
 
 static inline ssize_t sys_send_two(

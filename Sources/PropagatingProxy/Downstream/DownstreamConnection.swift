@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 import EventLoop
 import HTTP1
+import SpanEmitter
 
 /// One connection from a downstream peer: reads heads one after another and gives each to an
 /// exchange; pipelined requests wait in the kernel or in ``input`` until the one before them ends.
@@ -20,7 +21,8 @@ final class DownstreamConnection: Socket {
 
     let worker: Worker
     let listener: ListenerContext
-    let peer: SocketAddress
+    /// The peer's address, as spans and as `X-Forwarded-For` carry it.
+    let peerEndpoint: EndpointAddress
     let peerText: IPText
     /// Received bytes: a head, body bytes, or requests that wait their turn.
     var input: Buffer
@@ -44,7 +46,7 @@ final class DownstreamConnection: Socket {
     {
         self.worker = worker
         self.listener = listener
-        self.peer = peer
+        peerEndpoint = EndpointAddress(peer)
         peerText = IPText(peer)
         self.slot = slot
         input = Buffer(pool: worker.buffers)

@@ -60,7 +60,7 @@ final class Exchange {
     /// Answers a request that could not be read.
     func refuse(_ error: ProxyError, from downstream: DownstreamConnection) {
         start(downstream)
-        report.beginRefused(listener: downstream.listener, peer: downstream.peer, worker: worker)
+        report.beginRefused(listener: downstream.listener, peer: downstream.peerEndpoint, worker: worker)
         reply(error, to: downstream)
     }
 
@@ -82,14 +82,16 @@ final class Exchange {
         route: RouteContext?
     ) {
         let bytes = input.readable
+        let now = Clock.monotonicMicroseconds
         let facts = RequestFacts(bytes, fields: &worker.fields, listener: listener, worker: worker)
         let decision = worker.decide(
             facts.extracted, rule: route?.sampling ?? .inherit,
             path: bytes.extracting(head.path.range).extracting(first: Int(head.pathCount)),
-            listener: listener)
+            listener: listener, nowMicroseconds: now)
         report.begin(
+            at: now,
             head: head, bytes: bytes, facts: facts, decision: decision, route: route, listener: listener,
-            peer: downstream.peer, worker: worker)
+            peer: downstream.peerEndpoint, worker: worker)
         requestID = facts.mintedRequestID
     }
 }

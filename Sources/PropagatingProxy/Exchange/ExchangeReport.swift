@@ -22,11 +22,12 @@ struct ExchangeReport: BitwiseCopyable {
     /// The context the present attempt sends upstream.
     private(set) var sentContext = TraceContext.none
 
+    /// - Parameter at: monotonic microseconds.
     mutating func begin(
-        head: RequestHead, bytes: Span<UInt8>, facts: RequestFacts, decision: TraceDecision, route: RouteContext?,
-        listener: ListenerContext, peer: SocketAddress, worker: Worker
+        at now: UInt64,        head: RequestHead, bytes: Span<UInt8>, facts: RequestFacts, decision: TraceDecision, route: RouteContext?,
+        listener: ListenerContext, peer: EndpointAddress, worker: Worker
     ) {
-        start(worker)
+        start(worker, now)
         hop = decision.hop
         sentContext = hop.inbound
         isRecorded = decision.isRecorded
@@ -48,9 +49,9 @@ struct ExchangeReport: BitwiseCopyable {
     }
 
     /// A request that could not be read starts a trace of its own.
-    mutating func beginRefused(listener: ListenerContext, peer: SocketAddress, worker: Worker) {
+    mutating func beginRefused(listener: ListenerContext, peer: EndpointAddress, worker: Worker) {
         let decision = worker.decideRefused(listener: listener)
-        start(worker)
+        start(worker, Clock.monotonicMicroseconds)
         hop = decision.hop
         isRecorded = decision.isRecorded
         server.route = 0
@@ -65,14 +66,14 @@ struct ExchangeReport: BitwiseCopyable {
         server.upstream = 0
     }
 
-    private mutating func start(_ worker: Worker) {
-        startMicroseconds = Clock.monotonicMicroseconds
+    private mutating func start(_ worker: Worker, _ now: UInt64) {
+        startMicroseconds = now
         epochOffset = worker.epochOffset
         responseStatus = 0
         attemptRuns = false
     }
 
-    private mutating func describe(listener: ListenerContext, peer: SocketAddress) {
+    private mutating func describe(listener: ListenerContext, peer: EndpointAddress) {
         server.traceID = hop.inbound.traceID
         server.spanID = hop.inbound.spanID
         server.parentID = hop.inbound.parentID
@@ -81,7 +82,7 @@ struct ExchangeReport: BitwiseCopyable {
         server.isDebug = hop.inbound.sampling == .debug
         server.parentIsRemote = !hop.inbound.parentID.isNone
         server.listener = listener.number
-        server.peer = EndpointAddress(peer)
+        server.peer = peer
         server.resendCount = 0
         server.requestBytes = 0
         server.responseBytes = 0
@@ -89,12 +90,12 @@ struct ExchangeReport: BitwiseCopyable {
 
     // MARK: Attempts
 
-    mutating func beginAttempt(_ number: UInt8, to address: SocketAddress, worker: Worker) {
+    mutating func beginAttempt(_ number: UInt8, to endpoint: EndpointAddress, worker: Worker) {
         sentContext = hop.attempt(random: &worker.random)
         attemptMicroseconds = number == 0 ? startMicroseconds : Clock.monotonicMicroseconds
         attemptRuns = true
         attemptNumber = number
-        attemptPeer = EndpointAddress(address)
+        attemptPeer = endpoint
     }
 
     mutating func responseBegan(_ status: UInt16) { responseStatus = status }

@@ -28,7 +28,7 @@ extension Exchange {
     private func adopt(_ connection: UpstreamConnection) {
         upstream = connection
         connection.exchange = self
-        report.beginAttempt(attempt, to: connection.pool.address, worker: worker)
+        report.beginAttempt(attempt, to: connection.pool.endpoint, worker: worker)
     }
 
     /// - Parameter errno: how the connect ended; 0 is well.

@@ -1,10 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 import EventLoop
+import SpanEmitter
 
 /// One worker's connections to one address. The most recently used idle connection goes first,
 /// so the others can reach their idle timeout.
 final class EndpointPool {
     let address: SocketAddress
+    /// The address as spans carry it.
+    let endpoint: EndpointAddress
     private let settings: Configuration.UpstreamSettings
     private let loop: EventLoop
     private let buffers: BufferPool
@@ -17,6 +20,7 @@ final class EndpointPool {
         _ address: SocketAddress, settings: Configuration.UpstreamSettings, buffers: BufferPool, on loop: EventLoop
     ) {
         self.address = address
+        endpoint = EndpointAddress(address)
         self.settings = settings
         self.buffers = buffers
         self.loop = loop

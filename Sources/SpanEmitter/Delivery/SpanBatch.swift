@@ -20,6 +20,12 @@ final class SpanBatch {
         return true
     }
 
+    /// Forgets the spans and keeps the memory.
+    func removeAll() {
+        bytes.truncate(to: 0)
+        ends.removeAll(keepingCapacity: true)
+    }
+
     /// Two batches of half the spans each; `nil` for a single span.
     func halved() -> (SpanBatch, SpanBatch)? {
         guard count > 1 else { return nil }

@@ -4,6 +4,8 @@ import HTTP1
 
 /// Brings spans to one collector: queue, batches, posts, retries. Lives on the reporter's thread.
 final class SpanExporter {
+    /// Batches kept for their memory.
+    private static let spareLimit = 3
     private static let lastRetryMilliseconds = 60_000
     /// The longest wait a collector may ask for.
     private static let longestRetryAfterSeconds = 300
@@ -20,6 +22,8 @@ final class SpanExporter {
 
     /// Oldest first; the last one is open for more.
     private var queue: [SpanBatch] = []
+    private var spareBatches: [SpanBatch] = []
+    private var body = ByteWriter(capacity: 4096)
     private var queuedSpans = 0
     private var queuedBytes = 0
     /// The flush interval has passed since a post: what there is may go.
@@ -72,9 +76,16 @@ final class SpanExporter {
 
     private func openBatch() -> SpanBatch {
         if let last = queue.last, last.byteCount < configuration.batchBytes { return last }
-        let batch = SpanBatch()
+        let batch = spareBatches.popLast() ?? SpanBatch()
         queue.append(batch)
         return batch
+    }
+
+    /// Half a megabyte that came and went with each post would be page faults.
+    private func recycle(_ batch: SpanBatch) {
+        guard spareBatches.count < Self.spareLimit else { return }
+        batch.removeAll()
+        spareBatches.append(batch)
     }
 
     /// The flush interval has passed.
@@ -131,7 +142,7 @@ final class SpanExporter {
 
     private func send(over connection: CollectorConnection) {
         guard let batch = inFlight else { return }
-        var body = ByteWriter(capacity: batch.byteCount + 512)
+        body.truncate(to: 0)
         write(batch.bytes, count: batch.count, into: &body)
         var post = connection.takePost()
         post.append(head)
@@ -200,6 +211,7 @@ final class SpanExporter {
             $0.drop(lost, .partial)
         }
         if lost > 0 { complain(.warn, "\(lost) of \(batch.count) spans refused (partial success)") }
+        recycle(batch)
         reportIfEmpty()
     }
 
@@ -212,6 +224,7 @@ final class SpanExporter {
             $0.leaveQueue(batch)
             $0.drop(batch.count, reason)
         }
+        recycle(batch)
         reportIfEmpty()
     }
 

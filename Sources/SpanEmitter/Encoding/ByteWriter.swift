@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+import EventLoop
 
 /// A growing run of bytes that encoders write into.
 ///
@@ -55,7 +56,7 @@ struct ByteWriter: ~Copyable {
     mutating func append(_ text: StaticString) {
         let length = text.utf8CodeUnitCount
         reserve(length)
-        unsafe (base + count).update(from: text.utf8Start, count: length)
+        unsafe copySmall(from: text.utf8Start, to: base + count, count: length)
         count += length
     }
 
@@ -65,7 +66,7 @@ struct ByteWriter: ~Copyable {
         reserve(length)
         unsafe bytes.withUnsafeBufferPointer { source in
             guard let start = source.baseAddress else { return }
-            unsafe (base + count).update(from: start, count: length)
+            unsafe copySmall(from: start, to: base + count, count: length)
         }
         count += length
     }
@@ -85,34 +86,23 @@ struct ByteWriter: ~Copyable {
         count += 16
     }
 
-    /// Decimal digits without leading zeros; two at a time, a division each. They are made further
-    /// on and moved in three words, which costs less than to count them first.
+    /// Decimal digits without leading zeros.
     mutating func append(decimal value: UInt64) {
-        reserve(72)  // the words may reach 23 bytes behind the last digit
-        let end = unsafe base + count + 48
-        var first = unsafe end
-        var rest = value
-        while rest >= 100 {
-            let (quotient, pair) = rest.quotientAndRemainder(dividingBy: 100)
-            unsafe first -= 2
-            unsafe UnsafeMutableRawPointer(first).storeBytes(of: decimalPair(pair), as: UInt16.self)
-            rest = quotient
-        }
-        if rest >= 10 {
-            unsafe first -= 2
-            unsafe UnsafeMutableRawPointer(first).storeBytes(of: decimalPair(rest), as: UInt16.self)
-        } else {
-            unsafe first -= 1
-            unsafe first.pointee = UInt8(ascii: "0") + UInt8(truncatingIfNeeded: rest)
-        }
-        let length = unsafe end - first
-        let source = UnsafeRawPointer(first)
-        let target = unsafe UnsafeMutableRawPointer(base + count)
-        for offset in stride(from: 0, to: 24, by: 8) {
-            let word = unsafe source.loadUnaligned(fromByteOffset: offset, as: UInt64.self)
-            unsafe target.storeBytes(of: word, toByteOffset: offset, as: UInt64.self)
-        }
-        count += length
+        reserve(24)
+        guard value >= 100_000_000 else { return append(decimalBelow100Million: UInt32(truncatingIfNeeded: value)) }
+        let (high, low) = value.quotientAndRemainder(dividingBy: 100_000_000)
+        append(decimal: high)
+        unsafe UnsafeMutableRawPointer(base + count).storeBytes(
+            of: decimalDigits(UInt32(truncatingIfNeeded: low)), as: UInt64.self)
+        count += 8
+    }
+
+    private mutating func append(decimalBelow100Million value: UInt32) {
+        let digits = decimalDigits(value)
+        // The first digit that is not "0" is the first byte with a low bit beside those of "0".
+        let leading = min((digits ^ 0x3030_3030_3030_3030).trailingZeroBitCount / 8, 7)
+        unsafe UnsafeMutableRawPointer(base + count).storeBytes(of: digits >> UInt64(leading * 8), as: UInt64.self)
+        count += 8 - leading
     }
 
     mutating func append<Number: FixedWidthInteger & BitwiseCopyable>(bigEndian value: Number) {
@@ -177,11 +167,16 @@ private func hexDigits(_ value: UInt32) -> UInt64 {
     return nibbles &+ 0x3030_3030_3030_3030 &+ letters &* 39  // "a" is 39 above "9" + 1
 }
 
-/// Two digits as they lie in memory, the tens first.
+/// The eight digits of a number below 10^8 as they lie in memory, leading zeros included: halves,
+/// quarters and single digits are divided side by side in one word.
 @inline(__always)
-private func decimalPair(_ value: UInt64) -> UInt16 {
-    let tens = value / 10
-    return UInt16(truncatingIfNeeded: 0x3030 | tens | (value - tens * 10) << 8).littleEndian
+private func decimalDigits(_ value: UInt32) -> UInt64 {
+    let fours = UInt64(value / 10_000) | UInt64(value % 10_000) << 32
+    let hundreds = ((fours &* 10_486) >> 20) & 0x0000_007F_0000_007F
+    let pairs = ((fours &- hundreds &* 100) << 16) &+ hundreds
+    let tens = ((pairs &* 103) >> 10) & 0x000F_000F_000F_000F
+    let digits = ((pairs &- tens &* 10) << 8) &+ tens
+    return (digits | 0x3030_3030_3030_3030).littleEndian
 }
 
 /// Printable ASCII that JSON takes as it is; eight bytes at a time.

@@ -1,0 +1,27 @@
+// SPDX-License-Identifier: Apache-2.0
+
+/// Copies bytes that are mostly few, between places that do not overlap: a call of `memcpy` costs more than
+/// the two words at either end that cover 8 to 16 bytes.
+@inlinable
+@inline(__always)
+@unsafe
+public func copySmall(from source: UnsafePointer<UInt8>, to target: UnsafeMutablePointer<UInt8>, count: Int) {
+    let from = unsafe UnsafeRawPointer(source)
+    let to = UnsafeMutableRawPointer(target)
+    switch count {
+    case 8...16:
+        let first = unsafe from.loadUnaligned(as: UInt64.self)
+        let last = unsafe from.loadUnaligned(fromByteOffset: count - 8, as: UInt64.self)
+        unsafe to.storeBytes(of: first, as: UInt64.self)
+        unsafe to.storeBytes(of: last, toByteOffset: count - 8, as: UInt64.self)
+    case 4...7:
+        let first = unsafe from.loadUnaligned(as: UInt32.self)
+        let last = unsafe from.loadUnaligned(fromByteOffset: count - 4, as: UInt32.self)
+        unsafe to.storeBytes(of: first, as: UInt32.self)
+        unsafe to.storeBytes(of: last, toByteOffset: count - 4, as: UInt32.self)
+    case 1...3:
+        for offset in 0..<count { unsafe target[offset] = source[offset] }
+    default:
+        unsafe target.update(from: source, count: count)
+    }
+}
