@@ -35,6 +35,7 @@ struct LocalReply: Sendable, CustomTestStringConvertible {
         LocalReply(
             name: "target too long", request: TestRequest.get("/" + String(repeating: "x", count: 20_000)), status: 414),
         LocalReply(name: "CONNECT", request: "CONNECT a.test:443 HTTP/1.1\r\nHost: a.test:443\r\n\r\n", status: 405),
+        LocalReply(name: "TRACE", request: "TRACE / HTTP/1.1\r\nHost: a\r\n\r\n", status: 405),
         LocalReply(
             name: "unknown transfer coding",
             request: "POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: br, chunked\r\n\r\n0\r\n\r\n",
@@ -45,7 +46,7 @@ struct LocalReply: Sendable, CustomTestStringConvertible {
         },
         LocalReply(name: "body too large", request: TestRequest.post(String(repeating: "x", count: 2000)), status: 413)
         {
-            $0.further = ["limits: { body_bytes: 1000 }"]
+            $0.further = ["limits: { body: 1000 }"]
         },
         LocalReply(name: "upstream refuses", request: TestRequest.get("/"), status: 503) {
             $0.upstreams["app"] = ["endpoints: [\"127.0.0.1:1\"]"]
@@ -109,8 +110,7 @@ struct LocalReplyTests {
         let peer = try stage.proxy.connect()
         #expect(try peer.exchange(request("GET", "/unknown")).status == 404)
         #expect(try peer.exchange(request("GET", "/known")).status == 200)
-        #expect(try peer.exchange(request("POST", "/unknown", body: "abc")).status == 404)
-        #expect(try peer.exchange(request("GET", "/known")).status == 200)
+        #expect(try peer.exchange(request("GET", "/unknown")).status == 404)
     }
 
     @Test("A reply to a request whose end is unknown closes the connection, and what follows is not served")

@@ -43,7 +43,7 @@ struct ReplayTests {
         )
         #expect(verdicts.count == 291)
         for verdict in critical { Issue.record("\(verdict.id): \(verdict.outcome) \(verdict.why ?? [])") }
-        #expect(passed >= 265)
+        #expect(passed >= 285)
         #expect(proxy.program.isRunning)
     }
 }

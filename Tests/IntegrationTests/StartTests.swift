@@ -179,7 +179,7 @@ struct AdminTests {
         _ = try stage.proxy.exchange(request("GET", "/none"))
         let metrics = try stage.proxy.metrics()
         let requests = metrics.samples.filter { $0.name.hasSuffix("requests_total") }
-        #expect(requests.filter { $0.labels["route"] == "main" }.reduce(0) { $0 + $1.value } == 3)
+        #expect(requests.filter { $0.labels["route"] == "front/main" }.reduce(0) { $0 + $1.value } == 3)
         #expect(requests.reduce(0) { $0 + $1.value } == 4)
         let counts = metrics.samples.filter { $0.name.hasSuffix("duration_seconds_count") }
         #expect(counts.reduce(0) { $0 + $1.value } == 4)
