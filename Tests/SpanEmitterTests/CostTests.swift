@@ -13,7 +13,7 @@ struct CostTests {
         var span = EncodingTests.record()
         span.path = InlineText(Array("/productpage/reviews/1".utf8).span)
         span.requestID = InlineText(Array("3f0c1d5e-3a7b-4a57-9f0e-0d2f4c1a7b11".utf8).span)
-        var encoder = SpanEncoder(.zipkinV2JSON, profile: .zipkin, names: EncodingTests.names)
+        let encoder = SpanEncoder(.zipkinV2JSON, profile: .zipkin, names: EncodingTests.names)
         var out = ByteWriter(capacity: 1 << 16)
         encoder.encode(span, into: &out)
         let before = malloc_count()

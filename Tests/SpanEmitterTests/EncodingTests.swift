@@ -80,7 +80,7 @@ struct EncodingTests {
     static func json(_ span: SpanRecord, _ encoding: SpanEncoding = .zipkinV2JSON, _ profile: TagProfile = .zipkin)
         throws -> (text: String, object: [String: Any])
     {
-        var encoder = SpanEncoder(encoding, profile: profile, names: names)
+        let encoder = SpanEncoder(encoding, profile: profile, names: names)
         var out = ByteWriter()
         encoder.encode(span, into: &out)
         var body = ByteWriter()
@@ -113,7 +113,7 @@ struct EncodingTests {
     func invalidText(encoding: SpanEncoding) {
         var span = Self.record()
         span.path = InlineText([0x2F, 0xFF, 0xC3].span)
-        var encoder = SpanEncoder(encoding, profile: .zipkin, names: Self.names)
+        let encoder = SpanEncoder(encoding, profile: .zipkin, names: Self.names)
         var out = ByteWriter()
         encoder.encode(span, into: &out)
         #expect(Self.hex(array(out.span)).contains("2fefbfbdefbfbd"))
