@@ -21,7 +21,12 @@ extension Exchange {
             worker.metrics.upstreamConnection(isReused: false)
             adopt(connection)
             connection.setDeadline(milliseconds: target.settings.connectMilliseconds)
-        case .failed(let error): connectFailed(error)
+        case .failed(let error, let endpoint):
+            if let endpoint {
+                report.beginAttempt(attempt, to: endpoint, worker: worker)
+                report.endAttempt(error: error, worker: worker)
+            }
+            connectFailed(error)
         }
     }
 

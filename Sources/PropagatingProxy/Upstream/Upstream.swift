@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 import EventLoop
+import SpanEmitter
 
 /// One upstream of the configuration on one worker: its endpoints' addresses, in turn.
 final class Upstream {
@@ -7,7 +8,8 @@ final class Upstream {
     enum Acquisition {
         case ready(UpstreamConnection)
         case connecting(UpstreamConnection)
-        case failed(ProxyError)
+        /// - Parameter endpoint: the address that was tried, if one was.
+        case failed(ProxyError, endpoint: EndpointAddress?)
     }
 
     /// Index in the configuration; 0 is none, for span records.
@@ -47,13 +49,13 @@ final class Upstream {
     ///
     /// - Parameter isFresh: a connection nobody has used, for a replay.
     func acquire(isFresh: Bool) -> Acquisition {
-        guard !pools.isEmpty else { return .failed(.noAddress) }
+        guard !pools.isEmpty else { return .failed(.noAddress, endpoint: nil) }
         turn = turn + 1 < pools.count ? turn + 1 : 0
         let pool = pools[turn]
         if !isFresh, let idle = pool.takeIdle() { return .ready(idle) }
         switch pool.connect() {
         case .success(let connection): return connection.isConnecting ? .connecting(connection) : .ready(connection)
-        case .failure(let error): return .failed(error)
+        case .failure(let error): return .failed(error, endpoint: pool.endpoint)
         }
     }
 
