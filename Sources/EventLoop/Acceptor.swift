@@ -31,9 +31,16 @@ public final class Acceptor {
         spare = Self.openSpare()
         pause = try LoopTimer(on: loop) { [unowned self] in resume() }
         readable = try EventSource(listener.descriptor.rawValue, EV_READ | EV_PERSIST, on: loop) { [unowned self] in
-            acceptWaiting()
+            _ = acceptWaiting()
         }
         readable?.enable()
+    }
+
+    /// Accepts what waits, then stops: closing the listening socket would reset it.
+    public func finish() {
+        var turns = 0
+        while turns < Self.turnLimit, readable != nil, acceptWaiting() { turns += 1 }
+        stop()
     }
 
     /// Stops accepting; the listening socket closes with its last reference.
@@ -47,23 +54,25 @@ public final class Acceptor {
         readable?.enable()
     }
 
-    private func acceptWaiting() {
+    /// - Returns: whether more may wait.
+    private func acceptWaiting() -> Bool {
         for _ in 0..<Self.turnLimit {
             var address = SocketAddress()
             let number = unsafe address.fill { unsafe sys_accept(listener.descriptor.rawValue, $0, &$1) }
             if number >= 0 {
                 accepted(Descriptor(owning: number), address)
-                if readable == nil { return }  // stopped by what it was told
+                if readable == nil { return false }  // stopped by what it was told
                 continue
             }
             switch errno {
             case EINTR, ECONNABORTED: continue
             case EMFILE, ENFILE, ENOBUFS, ENOMEM:
                 refuseOne()
-                return
-            default: return
+                return false
+            default: return false
             }
         }
+        return true
     }
 
     private func refuseOne() {

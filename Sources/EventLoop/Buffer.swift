@@ -64,6 +64,9 @@ public struct Buffer: ~Copyable {
         (head, tail) = (0, tail - head)
     }
 
+    /// Takes memory if it has none; answers whether there is some.
+    public mutating func reserve() -> Bool { unsafe backed() != nil }
+
     /// Lends the free space to `write`; the bytes it appends become readable.
     ///
     /// - Returns: `nil`, without a call, when the pool has no memory.

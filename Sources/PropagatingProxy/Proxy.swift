@@ -78,7 +78,7 @@ public final class Proxy {
             let bell = try reporter.start()
             for (index, handle) in workers.enumerated() {
                 let plan = WorkerPlan(
-                    configuration: configuration, listeners: descriptors.map { $0[index] }, index: index,
+                    configuration: configuration, listeners: Locked(descriptors.map { $0[index] }), index: index,
                     handle: handle, metrics: metrics[index], ring: rings[index], wakeReporter: bell,
                     descriptorLimit: descriptorLimit, log: log)
                 threads.append(try SystemThread(name: "worker-\(index)") { plan.run() })

@@ -57,6 +57,51 @@ struct ShutdownTests {
         #expect(try stage.collector.spans(2).count == 2)
     }
 
+    @Test("A connection whose response had begun before SIGTERM does not hold up the end")
+    func keepAliveAfterFinish() throws {
+        let go = Observed(false)
+        let stage = try Stage { exchange in
+            try exchange.send("HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nla")
+            go.wait { $0 }
+            try exchange.send("te")
+        }
+        let peer = try stage.proxy.connect()
+        try peer.send(request())
+        _ = try peer.receive(through: Array("la".utf8))
+        stage.proxy.program.signal(SIGTERM)
+        #expect(stage.proxy.program.waitForExit(seconds: 0.3) == nil)
+        go.change { $0 = true }
+        #expect(try peer.receive(exactly: 2) == Array("te".utf8))
+        #expect(stage.proxy.program.waitForExit(seconds: 5) == 0)
+    }
+
+    @Test("Once nothing is accepted any more, a new connection is refused and not left waiting")
+    func refusesWhileFinishing() throws {
+        let go = Observed(false)
+        let stage = try Stage { exchange in
+            go.wait { $0 }
+            try exchange.reply(text: "late")
+        }
+        let address = try stage.proxy.address()
+        let peer = try stage.proxy.connect()
+        try peer.send(request())
+        try stage.upstream.waitForHeads()
+        stage.proxy.program.signal(SIGTERM)
+        let deadline = ContinuousClock.now + .seconds(5)
+        var refused = false
+        while !refused, .now < deadline {
+            do {
+                _ = try Peer(to: address).exchange(request("GET", "/", ["Connection: close"]))
+            } catch SocketError.failed(_, ECONNREFUSED) {
+                refused = true
+            } catch {}
+        }
+        #expect(refused)
+        go.change { $0 = true }
+        #expect(try peer.receiveResponse().body.text == "late")
+        #expect(stage.proxy.program.waitForExit(seconds: 10) == 0)
+    }
+
     @Test("Idle connections do not hold up the end")
     func idle() throws {
         let stage = try Stage()

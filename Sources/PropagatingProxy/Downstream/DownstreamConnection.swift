@@ -154,7 +154,7 @@ final class DownstreamConnection: Socket {
         exchange = nil
         guard keepsAlive else { return closeGracefully() }
         state = .readingHead
-        setDeadline(milliseconds: listener.timeouts.keepAliveMilliseconds)
+        setDeadline(milliseconds: worker.keepAliveMilliseconds(listener))
         output.releaseIfEmpty()
         // Called from this connection's own event, the loop in serve() goes on; from an upstream's, start it.
         if !input.isEmpty || mayRead { serve() } else { input.release() }

@@ -101,7 +101,10 @@ struct BodyRelay: BitwiseCopyable {
     /// The sender has closed. Answers whether the body was whole.
     mutating func sourceClosed(into out: inout Buffer) -> Bool {
         guard case .untilClose = source else { return isComplete }
-        if writesChunks { writeEnd(into: &out) }
+        if writesChunks {
+            guard out.reserve() else { return false }
+            writeEnd(into: &out)
+        }
         source = .ended
         return true
     }

@@ -85,10 +85,11 @@ extension Exchange {
 
     /// A local reply is small: a peer whose socket takes none of it is not waited for.
     private func endLocally(_ downstream: DownstreamConnection) {
+        let isWritten = !downstream.output.isEmpty  // not without a buffer
         let outcome = downstream.flush(&downstream.output)
         let keepsAlive = flags.contains(.keepsAlive)
         finish()
-        guard case .sent = outcome, downstream.output.isEmpty else { return downstream.exchangeAborted() }
+        guard isWritten, case .sent = outcome, downstream.output.isEmpty else { return downstream.exchangeAborted() }
         downstream.exchangeEnded(keepsAlive: keepsAlive)
     }
 

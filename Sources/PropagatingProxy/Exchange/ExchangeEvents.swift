@@ -13,12 +13,14 @@ extension Exchange {
             return relayRequest(downstream, upstream)
         }
         // The request is complete or waits for its upstream: pipelined bytes stay where they are, and an
-        // end of stream is only half a close; a reset means nobody waits for the response.
-        guard downstream.peerHasEnded, case .failed = downstream.peek() else { return }
+        // end of stream is only half a close; a reset means nobody waits for the response. libevent
+        // reports one as readable and no more, and it may lie behind unread bytes.
+        guard downstream.takeError() != 0 else { return }
         abort(.downstreamGone)
     }
 
     func downstreamWritable(_ downstream: DownstreamConnection) {
+        flags.remove(.responseBlocked)  // else a turn that ends by its limit would never be resumed
         if flags.contains(.responseBegun), let upstream { return relayResponse(downstream, upstream) }
         if !downstream.output.isEmpty { _ = downstream.flush(&downstream.output) }
     }

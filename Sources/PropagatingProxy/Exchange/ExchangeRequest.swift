@@ -123,6 +123,13 @@ extension Exchange {
             case .finished: return requestEnded(downstream, upstream)
             case .blocked: return requestBlocked(downstream, upstream)
             case .malformed(let error): return fail(.malformedRequest(error))
+            case .outOfBuffers: return fail(.outOfBuffers)
+            case .sinkFailed where flags.contains(.isTunnel):
+                // The upstream takes nothing more; what it has sent goes on.
+                flags.insert(.requestSent)
+                if responseRelay.isComplete { return responseEnded(downstream, upstream) }
+                upstream.assumeReadable()
+                return relayResponse(downstream, upstream)
             case .sinkFailed:
                 // An early response, such as 413, may lie before the reset that stopped us.
                 flags.insert(.requestBlocked)
@@ -142,10 +149,7 @@ extension Exchange {
             fail(.bodyTooLarge)
             return false
         }
-        guard downstream.mayRead else {
-            awaitRequestBody(downstream, upstream)
-            return false
-        }
+        // To EAGAIN, whatever mayRead says: a reset that came with the last bytes raised no event of its own.
         switch downstream.receive(into: &downstream.input) {
         case .bytes: return true
         case .wouldBlock: awaitRequestBody(downstream, upstream)

@@ -16,10 +16,15 @@ extension Exchange {
                 &responseRelay, from: &upstream.input, skipping: &skipped, retains: false,
                 through: &downstream.output, to: downstream)
             switch outcome {
+            case .finished where flags.contains(.isTunnel):
+                // The other direction may go on until it ends too, or the connection breaks.
+                guard upstream.takeError() != 0 else { return }
+                return responseEnded(downstream, upstream)
             case .finished: return responseEnded(downstream, upstream)
             case .blocked: return responseBlocked(downstream, upstream)
             case .malformed(let error): return fail(.malformedResponse(error))
             case .sinkFailed: return abort(.downstreamGone)
+            case .outOfBuffers: return fail(.outOfBuffers)
             case .needsSource: guard receiveResponse(downstream, upstream) else { return }
             }
         }
@@ -28,7 +33,8 @@ extension Exchange {
 
     /// Reads more of the response; `false` when it must be waited for or has ended.
     private func receiveResponse(_ downstream: DownstreamConnection, _ upstream: UpstreamConnection) -> Bool {
-        guard upstream.mayRead else {
+        // A reset that came with the last bytes raised no event of its own: a response that has begun is read to EAGAIN.
+        guard upstream.mayRead || responseSeenCount > 0 || flags.contains(.responseBegun) else {
             awaitResponse(downstream, upstream)
             return false
         }

@@ -13,6 +13,8 @@ enum Pump {
         case finished
         case malformed(SyntaxError)
         case sinkFailed(errno: CInt)
+        /// Bytes must be re-framed, and there is no memory to do it in.
+        case outOfBuffers
     }
 
     /// Sends what `output` holds, then body bytes from `input`, until one side has to be waited for.
@@ -44,6 +46,7 @@ enum Pump {
                 case .failed(let errno): return .sinkFailed(errno: errno)
                 }
             } else {
+                guard available == 0 || output.reserve() else { return .outOfBuffers }
                 do throws(SyntaxError) {
                     let start = skipped
                     let used = try relay.reframe(input.readable.extracting(start..<input.count), into: &output)

@@ -78,7 +78,7 @@ final class Worker {
     func finish() {
         isDraining = true
         isFinishing = true
-        for listener in listeners { listener.stop() }
+        for listener in listeners { listener.finish() }
         listeners.removeAll()
         for connection in downstreams {
             if let connection, connection.isIdle { connection.setDeadline(milliseconds: Self.farewellMilliseconds) }
@@ -126,6 +126,11 @@ final class Worker {
         let slot = freeSlots.popLast() ?? downstreams.count
         let connection = DownstreamConnection(descriptor, peer: peer, listener: listener, slot: slot, worker: self)
         if slot == downstreams.count { downstreams.append(connection) } else { downstreams[slot] = connection }
+    }
+
+    /// How long a connection may wait for its next request.
+    func keepAliveMilliseconds(_ listener: ListenerContext) -> Int {
+        isFinishing ? Self.farewellMilliseconds : listener.timeouts.keepAliveMilliseconds
     }
 
     func downstreamClosed(_ connection: DownstreamConnection) {

@@ -7,8 +7,9 @@ import SpanEmitter
 /// Everything one worker's thread needs to build its worker: plain values and thread-safe objects.
 struct WorkerPlan: Sendable {
     let configuration: Configuration
-    /// One per listener of the configuration, in order.
-    let listeners: [SharedDescriptor]
+    /// One per listener of the configuration, in order. The worker takes them, so that a listening
+    /// socket closes when its worker stops to accept and not when the thread ends.
+    let listeners: Locked<[SharedDescriptor]>
     let index: Int
     let handle: WorkerHandle
     let metrics: WorkerMetrics
@@ -93,6 +94,10 @@ struct WorkerPlan: Sendable {
     }
 
     private func contexts(_ upstreams: [Upstream]) throws(EventLoopError) -> [(SharedDescriptor, ListenerContext)] {
+        let listeners = listeners.withLock { held in
+            defer { held = [] }
+            return held
+        }
         var routeCount = 0
         var contexts: [(SharedDescriptor, ListenerContext)] = []
         for (number, listener) in configuration.listeners.enumerated() {

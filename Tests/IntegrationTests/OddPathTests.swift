@@ -1,0 +1,117 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import Foundation
+import TestSupport
+import Testing
+
+@Suite("Odd paths of an exchange")
+struct OddPathTests {
+    @Test("A reader that pauses and then reads on gets the whole response at once")
+    func pausingReader() throws {
+        let size = 64 << 20
+        let stage = try Stage { exchange in
+            try exchange.send("HTTP/1.1 200 OK\r\nContent-Length: \(size)\r\n\r\n")
+            let block = [UInt8](repeating: 0x7a, count: 1 << 20)
+            for _ in 0..<size >> 20 { try exchange.peer.send(block) }
+        }
+        let peer = try stage.proxy.connect()
+        try peer.send(request("GET", "/large"))
+        #expect(try peer.receiveHead().status == 200)
+        var received = 0
+        var nextPause = 0
+        while received < size {
+            let count = try peer.receive(atMost: 1 << 20).count
+            guard count > 0 else { break }
+            received += count
+            if received > nextPause {
+                usleep(20_000)  // the proxy's socket fills up
+                nextPause += 8 << 20
+            }
+        }
+        #expect(received == size)
+    }
+
+    @Test("An upstream's reset right behind part of a response is noticed at once", arguments: ["HTTP/1.1 2", "abc"])
+    func resetBehindBytes(end: String) throws {
+        let text = "HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nabc"
+        let part = String(text[..<(text.range(of: end)?.upperBound ?? text.endIndex)])
+        let stage = try Stage { exchange in
+            try exchange.send(part)
+            exchange.reset()
+        }
+        for _ in 0..<5 {
+            let peer = try stage.proxy.connect()
+            try peer.send(request("GET", "/", ["Connection: close"]))
+            let start = ContinuousClock.now
+            let received = (try? peer.receiveToEnd()) ?? []
+            #expect(ContinuousClock.now - start < .seconds(5))
+            if end != "abc" { #expect(String(decoding: received, as: UTF8.self).hasPrefix("HTTP/1.1 502")) }
+        }
+    }
+
+    @Test("A caller's reset right behind part of its body ends the upstream's exchange at once")
+    func callerResetBehindBytes() throws {
+        let over = Observed(0)
+        let stage = try Stage { exchange in
+            _ = try? exchange.peer.receiveToEnd()
+            over.change { $0 += 1 }
+            exchange.close()
+        }
+        for number in 1...5 {
+            let peer = try stage.proxy.connect()
+            try peer.send("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 100\r\n\r\nabc")
+            peer.reset()
+            #expect(over.wait(seconds: 5) { $0 >= number || stage.upstream.connectionCount < number })
+        }
+    }
+
+    @Test("A caller that resets while the upstream thinks ends the upstream's exchange", arguments: [false, true])
+    func callerGone(hasPipelined: Bool) throws {
+        let over = Observed(false)
+        let stage = try Stage { exchange in
+            let isClosed = exchange.peer.isClosed(within: 10)
+            over.change { $0 = isClosed }
+            exchange.close()
+        }
+        let peer = try stage.proxy.connect()
+        try peer.send(request("GET", "/slow"))
+        try stage.upstream.waitForHeads()
+        if hasPipelined { try peer.send(request("GET", "/next")) }
+        peer.reset()
+        #expect(over.wait(seconds: 5) { $0 })
+        let name = "propagating_proxy_downstream_connections"
+        #expect(try stage.proxy.metrics { $0[name] == 0 }[name] == 0)
+    }
+
+    @Test("A tunnel whose upstream has ended its direction carries the other one to its end")
+    func tunnelEndsInUpstreamFirst() throws {
+        let size = 20_000_000
+        let received = Observed(0)
+        let stage = try Stage { exchange in
+            try exchange.send("HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n")
+            exchange.peer.closeWriting()
+            usleep(100_000)  // the proxy's socket fills up
+            let count = try exchange.peer.receiveToEnd().count
+            received.change { $0 = count }
+            exchange.close()
+        }
+        let peer = try stage.proxy.connect()
+        #expect(try peer.exchange(TunnelTests.asking).status == 101)
+        try peer.send([UInt8](repeating: 1, count: size))
+        peer.closeWriting()
+        #expect(received.wait { $0 == size })
+    }
+
+    @Test("A tunnel ends for the caller when the upstream is gone")
+    func tunnelUpstreamGone() throws {
+        let stage = try Stage { exchange in
+            try exchange.send("HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n")
+            exchange.reset()
+        }
+        let peer = try stage.proxy.connect()
+        try peer.send(TunnelTests.asking)
+        let start = ContinuousClock.now
+        _ = try? peer.receiveToEnd()
+        #expect(ContinuousClock.now - start < .seconds(5))
+    }
+}
