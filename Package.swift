@@ -21,7 +21,7 @@ let package = Package(
         // C libraries of the host. Each one is imported by exactly one Swift target.
         .systemLibrary(name: "CLibevent", pkgConfig: "libevent", providers: [.apt(["libevent-dev"])]),
         .systemLibrary(name: "CYAML", pkgConfig: "yaml-0.1", providers: [.apt(["libyaml-dev"])]),
-        // Socket calls and clock reads Swift cannot spell, as static inline C.
+        // Socket calls, clock reads and getopt_long, which Swift's Glibc does not offer, as static inline C.
         .target(name: "CSystem"),
 
         // Pure protocol code: bytes in, values out. No C, no I/O, no clock.
@@ -42,7 +42,7 @@ let package = Package(
         ),
         .executableTarget(
             name: "propagating-proxy",
-            dependencies: ["PropagatingProxy"],
+            dependencies: ["CSystem", "PropagatingProxy"],
             swiftSettings: house
         ),
 

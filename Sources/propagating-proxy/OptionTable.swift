@@ -2,7 +2,8 @@
 
 /// One option of the command line.
 struct Option {
-    var name: String
+    /// A literal, because getopt_long keeps a pointer to it.
+    var name: StaticString
     var short: Character?
     /// What `--help` calls its value; `nil`: it takes none.
     var value: String?

@@ -36,13 +36,42 @@ struct StartTests {
         }
     }
 
+    struct Misuse: CustomTestStringConvertible {
+        var arguments: [String]
+        var message: String
+        var testDescription: String { arguments.joined(separator: " ") }
+    }
+
     @Test(
         "Wrong usage exits 64 and says what is wrong",
-        arguments: [["--nonsense"], ["--config"], ["stray"], ["--workers", "x", "--listen", "0"]])
-    func usage(arguments: [String]) throws {
-        let (status, output) = try run(arguments)
+        arguments: [
+            Misuse(arguments: ["--nonsense"], message: "unknown or ambiguous option --nonsense"),
+            Misuse(arguments: ["--nonsense=c4n4ry"], message: "unknown or ambiguous option --nonsense\n"),
+            Misuse(arguments: ["--lo", "x"], message: "ambiguous option --lo"),
+            Misuse(arguments: ["-x"], message: "unknown option -x"),
+            Misuse(arguments: ["--config"], message: "--config needs a value"),
+            Misuse(arguments: ["-c"], message: "--config needs a value"),
+            Misuse(arguments: ["--listen="], message: "--listen has an empty value"),
+            Misuse(arguments: ["--check=yes"], message: "--check takes no value"),
+            Misuse(arguments: ["--listen", "1", "--listen=2"], message: "--listen is given twice"),
+            Misuse(arguments: ["stray"], message: "unexpected argument stray"),
+            Misuse(arguments: ["--", "--help"], message: "unexpected argument --help"),
+            Misuse(arguments: ["--config", "a", "--zipkin", "http://b"], message: "cannot be used together"),
+            Misuse(arguments: ["--workers", "x", "--listen", "0"], message: "--upstream is missing"),
+            Misuse(arguments: [], message: "nothing to do"),
+        ])
+    func usage(_ misuse: Misuse) throws {
+        let (status, output) = try run(misuse.arguments)
         #expect(status == 64)
-        #expect(!output.isEmpty)
+        #expect(output.contains(misuse.message), "\(output)")
+        #expect(output.contains("--help shows the options"))
+    }
+
+    @Test("A value that is wrong on the command line exits 1 and names its option")
+    func wrongValue() throws {
+        let (status, output) = try run(["--listen", "0", "--upstream", "http://127.0.0.1:9", "--workers", "x"])
+        #expect(status == 1)
+        #expect(output.contains("--workers") && output.contains("'x'"))
     }
 
     @Test("--check of a good file exits 0")
@@ -83,15 +112,40 @@ struct StartTests {
         #expect(output.contains("NAME_OF_IT"))
     }
 
-    @Test("A port in use exits 1 and names the address")
-    func portInUse() throws {
+    @Test("A port in use exits 1 and names the address, however many workers would share it", arguments: [1, 2])
+    func portInUse(workers: Int) throws {
         let taken = try FakeUpstream()
         var text = good
         text.address = "\(taken.address)"
+        text.workers = workers
         let folder = try TemporaryFolder()
         let (status, output) = try run(["--config", folder.write(text.yaml, to: "proxy.yaml")])
         #expect(status == 1)
         #expect(output.contains("\(taken.address)"))
+    }
+
+    @Test("Two proxies cannot share a port, which SO_REUSEPORT would let them")
+    func portOfAnotherProxy() throws {
+        var text = good
+        text.workers = 2
+        let first = try ProxyProcess(configuration: text.yaml)
+        text.address = "\(try first.address())"
+        let folder = try TemporaryFolder()
+        let (status, output) = try run(["--config", folder.write(text.yaml, to: "proxy.yaml")])
+        #expect(status == 1)
+        #expect(output.contains(text.address))
+    }
+
+    @Test("The process list shows where spans go but not the path, however the option is written")
+    func visibleArguments() throws {
+        let proxy = try ProxyProcess([
+            "--listen", "127.0.0.1:0", "--upstream", "http://127.0.0.1:9", "--admin", "127.0.0.1:0",
+            "--zipkin=http://127.0.0.1:9/c4n4ry/x@y/api/v2/spans", "--otl", "http://127.0.0.1:9/c4n4ry?c4n4ry",
+        ])
+        try proxy.waitUntilReady()
+        let visible = proxy.program.visibleArguments
+        #expect(visible.contains("--zipkin=http://127.0.0.1:9/*"), "\(visible)")
+        for word in ["c4n4ry", "@", "spans"] { #expect(!visible.contains(word), "\(visible)") }
     }
 
     @Test("Quick mode does the common job without a file")

@@ -3,6 +3,7 @@
 // as static inline functions, so that a call costs nothing more than in C.
 #include <errno.h>
 #include <fcntl.h>
+#include <getopt.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <pthread.h>
@@ -133,4 +134,18 @@ static inline uint64_t sys_raise_descriptor_limit(void) {
         if (setrlimit(RLIMIT_NOFILE, &raised) == 0) return raised.rlim_cur;
     }
     return limit.rlim_cur;
+}
+
+/// The next option of the command line: its `val`; `:` for one without its value, `?` for one that is not in
+/// the table or takes no value, then `*wrong` is the `val` or letter it has, 0 if none; -1 after the last one.
+/// `*text` is its value, `*next` the index of the argument after it. Prints nothing, and is for one thread.
+static inline int sys_next_option(
+    int count, char *const *arguments, const char *letters, const struct option *names, char **text, int *next,
+    int *wrong) {
+    opterr = 0;
+    int found = getopt_long(count, arguments, letters, names, NULL);
+    *text = optarg;
+    *next = optind;
+    *wrong = optopt;
+    return found;
 }

@@ -3,7 +3,7 @@ import EventLoop
 import HTTP1
 import Propagation
 
-/// What one worker knows of one listener. Built from the configuration, constant afterwards.
+/// What one worker knows of one listener. Built from the configuration, constant but for its count of connections.
 final class ListenerContext {
     /// Index in the configuration, for span records.
     let number: UInt16
@@ -16,14 +16,20 @@ final class ListenerContext {
     let addsVia: Bool
     /// Bytes of a request body; 0 is unlimited.
     let bodyLimit: UInt64
+    private let connectionLimit: Int
+    private var connectionCount = 0
     private let table: RouteTable
     private let routes: [RouteContext]
     private let neverPaths: [PathGlob]
 
-    /// - Parameter routes: one per route of the listener, in file order.
+    /// - Parameters:
+    ///   - routes: one per route of the listener, in file order.
+    ///   - connectionLimit: open ones of this listener that this worker may have.
     init(
-        number: UInt16, _ listener: Configuration.Listener, routes: [RouteContext], _ configuration: Configuration
+        number: UInt16, _ listener: Configuration.Listener, routes: [RouteContext], connectionLimit: Int,
+        _ configuration: Configuration
     ) {
+        self.connectionLimit = connectionLimit
         self.number = number
         tracing = TracingContext(configuration.tracing)
         trust = listener.trust
@@ -37,6 +43,15 @@ final class ListenerContext {
         self.routes = routes
         neverPaths = configuration.tracing.sampling.neverPaths
     }
+
+    /// Whether one more connection may stay open; if so it counts until ``connectionClosed()``.
+    func admitConnection() -> Bool {
+        guard connectionCount < connectionLimit else { return false }
+        connectionCount += 1
+        return true
+    }
+
+    func connectionClosed() { connectionCount -= 1 }
 
     /// - Parameter input: begins with the head; `fields` are its lines.
     func route(

@@ -36,7 +36,7 @@ final class Worker {
     private(set) var openCount = 0
     private let connectionLimit: Int
 
-    /// - Parameter connectionLimit: downstream connections beyond it are closed at once.
+    /// - Parameter connectionLimit: downstream connections beyond it, over all listeners, are closed at once.
     init(
         loop: EventLoop, bufferLimit: Int, connectionLimit: Int, sampler: Sampler, metrics: WorkerMetrics,
         ring: SpanRing, wakeReporter: Bell, log: Log
@@ -117,7 +117,7 @@ final class Worker {
     // MARK: Downstream connections
 
     private func accept(_ descriptor: consuming Descriptor, from peer: SocketAddress, on listener: ListenerContext) {
-        guard openCount < connectionLimit else {
+        guard openCount < connectionLimit, listener.admitConnection() else {
             metrics.connectionRefused()
             return  // the descriptor closes
         }
@@ -138,6 +138,7 @@ final class Worker {
         downstreams[connection.slot] = nil
         freeSlots.append(connection.slot)
         openCount -= 1
+        connection.listener.connectionClosed()
         if isFinishing, openCount == 0 { loop.stop() }
     }
 

@@ -90,8 +90,11 @@ struct WorkerPlan: Sendable {
     private var connectionLimit: Int {
         let possible = max(16, (descriptorLimit - Self.reservedDescriptors) / 2 / configuration.workers)
         let wanted = configuration.limits.connections
-        return wanted == 0 ? possible : min(possible, max(1, wanted / configuration.workers))
+        return wanted == 0 ? possible : min(possible, share(wanted))
     }
+
+    /// What one worker may have of a limit on all connections. Rounded up: no limit may come to none at all.
+    private func share(_ limit: Int) -> Int { (limit + configuration.workers - 1) / configuration.workers }
 
     private func contexts(_ upstreams: [Upstream]) throws(EventLoopError) -> [(SharedDescriptor, ListenerContext)] {
         let listeners = listeners.withLock { held in
@@ -108,7 +111,9 @@ struct WorkerPlan: Sendable {
                     RouteContext(route, number: UInt16(clamping: routeCount), upstreams: upstreams, configuration))
             }
             let context = ListenerContext(
-                number: UInt16(clamping: number), listener, routes: routes, configuration)
+                number: UInt16(clamping: number), listener, routes: routes,
+                connectionLimit: listener.maximumConnections == 0 ? Int.max : share(listener.maximumConnections),
+                configuration)
             contexts.append((listeners[number], context))
         }
         return contexts
