@@ -21,6 +21,7 @@ struct TracingReader {
         let propagation = reader.mapping("propagation")
         let extract = formats(propagation, "extract") ?? [.b3Single, .b3Multi, .traceContext]
         let inject = formats(propagation, "inject") ?? [.b3Multi]
+        checkFamilies(propagation, inject)
         propagation.finish()
         let modes: [(String, SpanMode)] = [("new_child", .newChild), ("join", .join), ("single", .single)]
         let profile = reader.choice("profile", ExporterReader.profiles)
@@ -51,6 +52,15 @@ struct TracingReader {
             }
         }
         return found
+    }
+
+    /// What comes next may read one family of B3 and pass the other on as it came (protocols.md §0, 1).
+    private func checkFamilies(_ reader: MappingReader, _ inject: [TraceFormat]) {
+        guard inject.contains(.b3Single), inject.contains(.b3Multi), let node = reader.value("inject") else { return }
+        mistakes.add(
+            node.origin,
+            "'inject' has both b3 and b3multi, expected one of them: a mesh updates only the form it reads, and the"
+                + " other, left stale, tears traces apart")
     }
 
     private func sampling(_ reader: MappingReader) -> Configuration.Sampling {
