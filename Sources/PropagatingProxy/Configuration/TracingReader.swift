@@ -8,8 +8,8 @@ struct TracingReader {
 
     /// Health checks, and our own and others' reporting endpoints (protocols.md §3.5).
     static let neverPaths = [
-        "/healthz", "/health", "/ready", "/grpc.health.v1.*", "*/api/v1/spans", "*/api/v2/spans", "/v1/traces",
-        "*/api/otlp/traces",
+        "/healthz", "/health", "/ready", "/grpc.health.v1.*", "POST */api/v1/spans", "POST */api/v2/spans",
+        "POST /v1/traces", "POST */api/otlp/traces",
     ]
 
     private static let formats: [(String, TraceFormat)] = [
@@ -77,7 +77,7 @@ struct TracingReader {
 
     private func neverPaths(_ reader: MappingReader) -> [PathGlob] {
         guard reader.value("never_paths") != nil else { return Self.neverPaths.compactMap { PathGlob($0) } }
-        let expected = "a path such as /healthz, /health* or */api/v2/spans"
+        let expected = "a path such as /healthz, /health* or POST */api/v2/spans"
         return reader.list("never_paths").compactMap { item in
             guard let (text, origin) = reader.text(item, "never_paths", expected) else { return nil }
             if let glob = PathGlob(text) { return glob }
