@@ -5,7 +5,8 @@ extension MetricNames {
     /// Routes are counted over all listeners, as in span records.
     init(_ configuration: Configuration) {
         self.init(
-            routes: configuration.listeners.flatMap { listener in listener.routes.map { "\(listener.name)/\($0.name)" } },
+            routes: configuration.listeners.flatMap { listener in listener.routes.map { "\(listener.name)/\($0.name)" }
+            },
             upstreams: configuration.upstreams.map(\.name), upstreamErrors: ProxyError.labels,
             localReplies: ProxyError.labels)
     }

@@ -24,7 +24,8 @@ struct ExchangeReport: BitwiseCopyable {
 
     /// - Parameter at: monotonic microseconds.
     mutating func begin(
-        at now: UInt64,        head: RequestHead, bytes: Span<UInt8>, facts: RequestFacts, decision: TraceDecision, route: RouteContext?,
+        at now: UInt64, head: RequestHead, bytes: Span<UInt8>, facts: RequestFacts, decision: TraceDecision,
+        route: RouteContext?,
         listener: ListenerContext, peer: EndpointAddress, worker: Worker
     ) {
         start(worker, now)

@@ -33,7 +33,7 @@ extension Exchange {
     private func adopt(_ connection: UpstreamConnection) {
         upstream = connection
         connection.exchange = self
-        report.beginAttempt(attempt, to: connection.pool.endpoint, worker: worker)
+        report.beginAttempt(attempt, to: connection.endpoint, worker: worker)
     }
 
     /// - Parameter errno: how the connect ended; 0 is well.
@@ -94,7 +94,8 @@ extension Exchange {
             guard out.freeCapacity >= needed else { return false }
             RequestWriter.write(
                 bytes, head: head, fields: worker.fields, route: route, downstream: downstream,
-                listener: listener, trace: report.sentContext, requestID: requestID, traceState: worker.traceState, into: &out)
+                listener: listener, trace: report.sentContext, requestID: requestID, traceState: worker.traceState,
+                into: &out)
             return true
         }
     }

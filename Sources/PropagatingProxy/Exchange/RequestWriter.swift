@@ -39,7 +39,8 @@ enum RequestWriter {
             out.write(bytes.extracting(head.upgrade.range))
             out.write("\r\n")
         }
-        writeForwarded(bytes, head: head, fields: fields, downstream: downstream, policy: listener.forwarded, into: &out)
+        writeForwarded(
+            bytes, head: head, fields: fields, downstream: downstream, policy: listener.forwarded, into: &out)
         if listener.addsVia {
             out.write(head.minorVersion == 0 ? "Via: 1.0 propagating-proxy\r\n" : "Via: 1.1 propagating-proxy\r\n")
         }

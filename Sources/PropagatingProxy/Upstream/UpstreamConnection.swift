@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 import EventLoop
+import SpanEmitter
 
 /// One connection to one endpoint: connecting, idle in its pool, or carrying an exchange.
 final class UpstreamConnection: Socket {
@@ -10,6 +11,8 @@ final class UpstreamConnection: Socket {
     /// The exchange it serves; `nil` while idle.
     var exchange: Exchange?
     let pool: EndpointPool
+    /// The peer's address as spans carry it.
+    let endpoint: EndpointAddress
     private(set) var isConnecting: Bool
     /// How many exchanges it has served whole. An idle one may have been closed by its peer just now.
     private(set) var useCount: UInt32 = 0
@@ -21,6 +24,7 @@ final class UpstreamConnection: Socket {
         input = Buffer(pool: buffers)
         output = Buffer(pool: buffers)
         self.pool = pool
+        endpoint = pool.endpoint
         self.isConnecting = isConnecting
         super.init(descriptor, on: loop)
         if isConnecting { awaitWritable() }

@@ -20,7 +20,7 @@ final class ListenerContext {
     private var connectionCount = 0
     private let table: RouteTable
     private let routes: [RouteContext]
-    private let neverPaths: [PathGlob]
+    private let neverPaths: PathGlobTable
 
     /// - Parameters:
     ///   - routes: one per route of the listener, in file order.
@@ -41,7 +41,7 @@ final class ListenerContext {
         bodyLimit = configuration.limits.bodyBytes
         table = RouteTable(routes: listener.routes)
         self.routes = routes
-        neverPaths = configuration.tracing.sampling.neverPaths
+        neverPaths = PathGlobTable(configuration.tracing.sampling.neverPaths)
     }
 
     /// Whether one more connection may stay open; if so it counts until ``connectionClosed()``.
@@ -81,8 +81,7 @@ final class ListenerContext {
     ///
     /// - Parameter path: without query.
     func isNeverSampled(_ method: Method, _ path: Span<UInt8>) -> Bool {
-        for glob in neverPaths where glob.matches(method, path) { return true }
-        return false
+        neverPaths.matches(method, path)
     }
 }
 
