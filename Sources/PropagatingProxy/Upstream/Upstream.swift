@@ -50,8 +50,8 @@ final class Upstream {
     /// - Parameter isFresh: a connection nobody has used, for a replay.
     func acquire(isFresh: Bool) -> Acquisition {
         guard !pools.isEmpty else { return .failed(.noAddress, endpoint: nil) }
-        turn = turn + 1 < pools.count ? turn + 1 : 0
         let pool = pools[turn]
+        turn = turn + 1 < pools.count ? turn + 1 : 0
         if !isFresh, let idle = pool.takeIdle() { return .ready(idle) }
         switch pool.connect() {
         case .success(let connection): return connection.isConnecting ? .connecting(connection) : .ready(connection)
