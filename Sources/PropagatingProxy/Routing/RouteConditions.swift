@@ -81,9 +81,7 @@ struct RouteConditions: Sendable {
         return false
     }
 
-    /// Any one field of the name may fulfil the condition. Not inlined: a caller would copy the whole
-    /// table of fields first, 3 KiB for every route it looks at.
-    @inline(never)
+    /// Any one field of the name may fulfil the condition.
     private func holds(_ header: Header, fields: borrowing FieldTable, bytes: Span<UInt8>) -> Bool {
         for index in 0..<fields.count {
             let field = fields[index]
