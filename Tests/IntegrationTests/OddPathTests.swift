@@ -79,8 +79,6 @@ struct OddPathTests {
         if hasPipelined { try peer.send(request("GET", "/next")) }
         peer.reset()
         #expect(over.wait(seconds: 5) { $0 })
-        let name = "propagating_proxy_downstream_connections"
-        #expect(try stage.proxy.metrics { $0[name] == 0 }[name] == 0)
     }
 
     @Test("A tunnel whose upstream has ended its direction carries the other one to its end")
@@ -112,6 +110,41 @@ struct OddPathTests {
         try peer.send(TunnelTests.asking)
         let start = ContinuousClock.now
         _ = try? peer.receiveToEnd()
+        #expect(ContinuousClock.now - start < .seconds(5))
+    }
+
+    @Test("A caller that never reads is cut after the idle time, also when its request ends meanwhile")
+    func neverReads() throws {
+        let stage = try Stage(
+            script: { exchange in
+                try exchange.send("HTTP/1.1 200 OK\r\nContent-Length: 100000000\r\n\r\n")
+                let block = [UInt8](repeating: 1, count: 1 << 20)
+                while true { try exchange.peer.send(block) }
+            },
+            configure: { $0.upstreams["app"]?.append("timeouts: { idle: 3s }") })
+        let peer = try stage.proxy.connect()
+        peer.limitReceiveBuffer(to: 1 << 16)
+        try peer.send("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\n\r\n")
+        try stage.upstream.waitForHeads()
+        let name = "propagating_proxy_downstream_connections"
+        #expect(try stage.proxy.metrics { $0[name] == 1 }[name] == 1)  // seen each second: all buffers have filled
+        try peer.send("12345")
+        #expect(try stage.proxy.metrics { $0[name] == 0 }[name] == 0)
+    }
+
+    @Test("An upstream that takes no more of a request is given up after the idle time")
+    func neverTakes() throws {
+        let stage = try Stage(
+            script: { exchange in
+                _ = exchange.peer.isSilent(for: 0)
+                sleep(8)
+                exchange.reset()
+            },
+            configure: { $0.upstreams["app"]?.append("timeouts: { idle: 1s }") })
+        let peer = try stage.proxy.connect()
+        try peer.send("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 100000000\r\n\r\n")
+        let start = ContinuousClock.now
+        try? peer.send([UInt8](repeating: 1, count: 100_000_000))
         #expect(ContinuousClock.now - start < .seconds(5))
     }
 }

@@ -190,7 +190,8 @@ extension Exchange {
         flags.formUnion([.requestSent, .requestLeft])
         flags.remove(.requestBlocked)
         upstream.output.release()
-        if head.framing != .none { downstream.setDeadline(milliseconds: nil) }
+        // While the response waits for the downstream to read, that deadline is the only one.
+        if head.framing != .none, !flags.contains(.responseBlocked) { downstream.setDeadline(milliseconds: nil) }
         if !flags.contains(.responseBegun) { upstream.setDeadline(milliseconds: route?.responseMilliseconds) }
         // Bytes that came while the request went out have raised their event already.
         if upstream.mayRead { relayResponse(downstream, upstream) }
