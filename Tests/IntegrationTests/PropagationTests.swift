@@ -187,6 +187,15 @@ struct PropagationTests {
         #expect(stage.collector.spans.isEmpty)
     }
 
+    @Test("Posts of spans to a collector behind the proxy are not traced; reading from it is")
+    func reports() throws {
+        let stage = try Stage()
+        for path in ["/api/v1/spans", "/x@y/api/v2/spans", "/v1/traces", "/x/api/otlp/traces"] {
+            #expect(b3(try stage.forward(request("POST", path, body: "")).received.head)["x-b3-sampled"] == "0")
+            #expect(b3(try stage.forward(request("GET", path)).received.head)["x-b3-sampled"] == "1")
+        }
+    }
+
     @Test("A route's own sampling wins over the percentage and over the caller")
     func routeSampling() throws {
         let stage = try Stage.configured {

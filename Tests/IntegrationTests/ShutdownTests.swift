@@ -79,12 +79,12 @@ struct ShutdownTests {
     func refusesWhileFinishing() throws {
         let go = Observed(false)
         let stage = try Stage { exchange in
-            go.wait { $0 }
+            if exchange.head.target == "/held" { go.wait { $0 } }
             try exchange.reply(text: "late")
         }
         let address = try stage.proxy.address()
         let peer = try stage.proxy.connect()
-        try peer.send(request())
+        try peer.send(request("GET", "/held"))
         try stage.upstream.waitForHeads()
         stage.proxy.program.signal(SIGTERM)
         let deadline = ContinuousClock.now + .seconds(5)

@@ -51,10 +51,19 @@ struct OTelEnvironment {
             }
         }
         guard isUsable else { return }
-        let list = YAMLNode(.sequence(formats.map { scalar($0, name) }), at: .environment(name))
-        for key in ["extract", "inject"] where tree.value("tracing", "propagation", key) == nil {
-            tree.set(["tracing", "propagation", key], to: list)
+        fill(&tree, "extract", formats, name)
+        guard tree.value("tracing", "propagation", "inject") == nil else { return }
+        if formats.contains("b3"), formats.contains("b3multi") {
+            warn(name, "'b3' is read but not written, because the two forms of B3 never go out together")
+            formats.removeAll { $0 == "b3" }
         }
+        fill(&tree, "inject", formats, name)
+    }
+
+    private func fill(_ tree: inout YAMLNode, _ key: String, _ formats: [String], _ name: String) {
+        guard tree.value("tracing", "propagation", key) == nil else { return }
+        let list = YAMLNode(.sequence(formats.map { scalar($0, name) }), at: .environment(name))
+        tree.set(["tracing", "propagation", key], to: list)
     }
 
     private func fillSampler(_ tree: inout YAMLNode) {

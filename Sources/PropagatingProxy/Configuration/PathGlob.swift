@@ -1,15 +1,26 @@
 // SPDX-License-Identifier: Apache-2.0
 
-/// A path, or its beginning (`/health*`), or its end (`*/api/v2/spans`).
+import HTTP1
+
+/// A path, or its beginning (`/health*`), or its end (`*/api/v2/spans`); a method may stand before it.
 struct PathGlob: Sendable, Equatable {
     enum Kind: Sendable { case whole, beginning, ending }
 
     var kind: Kind
     var text: [UInt8]
+    /// `nil`: any.
+    var method: Method?
 
-    /// `nil` unless the pattern begins with `/` or `*/` and has at most that one star or one at its end.
+    /// `nil` if the method is none of those with a name of their own, or unless the path begins with `/` or `*/` and has at most that one star or one at its end.
     init?(_ pattern: String) {
         var bytes = Array(pattern.utf8)
+        if let space = bytes.firstIndex(of: UInt8(ascii: " ")) {
+            let name = Array(bytes[..<space])
+            let method = Method(name.span)
+            guard method != .other else { return nil }
+            self.method = method
+            bytes.removeSubrange(...space)
+        }
         kind = .whole
         if bytes.first == UInt8(ascii: "*") {
             kind = .ending
@@ -23,7 +34,8 @@ struct PathGlob: Sendable, Equatable {
     }
 
     /// - Parameter path: without query.
-    func matches(_ path: Span<UInt8>) -> Bool {
+    func matches(_ method: Method, _ path: Span<UInt8>) -> Bool {
+        if let own = self.method, own != method { return false }
         let start: Int
         switch kind {
         case .whole:

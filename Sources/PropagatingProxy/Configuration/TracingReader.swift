@@ -8,8 +8,8 @@ struct TracingReader {
 
     /// Health checks, and our own and others' reporting endpoints (protocols.md §3.5).
     static let neverPaths = [
-        "/healthz", "/health", "/ready", "/grpc.health.v1.*", "*/api/v1/spans", "*/api/v2/spans", "/v1/traces",
-        "*/api/otlp/traces",
+        "/healthz", "/health", "/ready", "/grpc.health.v1.*", "POST */api/v1/spans", "POST */api/v2/spans",
+        "POST /v1/traces", "POST */api/otlp/traces",
     ]
 
     private static let formats: [(String, TraceFormat)] = [
@@ -21,6 +21,7 @@ struct TracingReader {
         let propagation = reader.mapping("propagation")
         let extract = formats(propagation, "extract") ?? [.b3Single, .b3Multi, .traceContext]
         let inject = formats(propagation, "inject") ?? [.b3Multi]
+        checkFamilies(propagation, inject)
         propagation.finish()
         let modes: [(String, SpanMode)] = [("new_child", .newChild), ("join", .join), ("single", .single)]
         let profile = reader.choice("profile", ExporterReader.profiles)
@@ -53,6 +54,15 @@ struct TracingReader {
         return found
     }
 
+    /// What comes next may read one family of B3 and pass the other on as it came (protocols.md §0, 1).
+    private func checkFamilies(_ reader: MappingReader, _ inject: [TraceFormat]) {
+        guard inject.contains(.b3Single), inject.contains(.b3Multi), let node = reader.value("inject") else { return }
+        mistakes.add(
+            node.origin,
+            "'inject' has both b3 and b3multi, expected one of them: a mesh updates only the form it reads, and the"
+                + " other, left stale, tears traces apart")
+    }
+
     private func sampling(_ reader: MappingReader) -> Configuration.Sampling {
         defer { reader.finish() }
         let threshold = reader.converted("percent", "a number from 0 to 100, without a % sign") {
@@ -67,7 +77,7 @@ struct TracingReader {
 
     private func neverPaths(_ reader: MappingReader) -> [PathGlob] {
         guard reader.value("never_paths") != nil else { return Self.neverPaths.compactMap { PathGlob($0) } }
-        let expected = "a path such as /healthz, /health* or */api/v2/spans"
+        let expected = "a path such as /healthz, /health* or POST */api/v2/spans"
         return reader.list("never_paths").compactMap { item in
             guard let (text, origin) = reader.text(item, "never_paths", expected) else { return nil }
             if let glob = PathGlob(text) { return glob }

@@ -85,7 +85,7 @@ final class Exchange {
         let now = Clock.monotonicMicroseconds
         let facts = RequestFacts(bytes, fields: &worker.fields, listener: listener, worker: worker)
         let decision = worker.decide(
-            facts.extracted, rule: route?.sampling ?? .inherit,
+            facts.extracted, rule: route?.sampling ?? .inherit, method: head.method,
             path: bytes.extracting(head.path.range).extracting(first: Int(head.pathCount)),
             listener: listener, nowMicroseconds: now)
         report.begin(

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 
-/// A constant set of texts, asked for those that a path begins with, the longest first.
+/// Constant sets of texts, asked for those that a path begins with, the longest first.
 ///
-/// Texts are sorted; each knows the longest other one it begins with. The last text not above the
-/// path leads to every match by way of these links, so a search costs a logarithm.
+/// Texts of a set are sorted; each knows the longest other one it begins with. The last text not
+/// above the path leads to every match by way of these links, so a search costs a logarithm.
 struct PrefixIndex: Sendable {
     private struct Node: BitwiseCopyable {
         var start: Int32
@@ -14,30 +14,53 @@ struct PrefixIndex: Sendable {
 
     private var nodes: [Node] = []
     private var pool: [UInt8] = []
+    /// Where the nodes of each set begin, and where those of the last one end.
+    private var bounds: [Int32] = [0]
 
-    /// - Parameter texts: sorted byte by byte, no two alike. Their positions are their numbers.
-    init(sorted texts: [[UInt8]]) {
-        for text in texts {
-            var parent = nodes.count - 1
-            while parent >= 0, !text.starts(with: texts[parent]) { parent = Int(nodes[parent].parent) }
-            nodes.append(Node(start: Int32(pool.count), count: Int32(text.count), parent: Int32(parent)))
-            pool += text
+    /// - Parameter sets: each sorted byte by byte, no two texts of it alike. Texts are numbered in
+    ///   this order over all sets.
+    init(sets: [[[UInt8]]]) {
+        for texts in sets {
+            let first = nodes.count
+            for text in texts {
+                var parent = nodes.count - 1
+                while parent >= first, !text.starts(with: texts[parent - first]) { parent = Int(nodes[parent].parent) }
+                let link = parent >= first ? parent : -1
+                nodes.append(Node(start: Int32(pool.count), count: Int32(text.count), parent: Int32(link)))
+                pool += text
+            }
+            bounds.append(Int32(nodes.count))
         }
     }
 
-    /// The longest text the path begins with; -1 if there is none.
-    func longest(_ path: Span<UInt8>) -> Int {
+    /// The longest text of a set that the path begins with; -1 if there is none.
+    func longest(_ path: Span<UInt8>, in set: Int) -> Int {
         let nodes = nodes.span
-        var low = 0
-        var high = nodes.count
+        let pool = pool.span
+        let first = Int(bounds.span[set])
+        var low = first
+        var high = Int(bounds.span[set + 1])
+        // How many bytes the path shares with the text before `low` and with the one at `high`.
+        // Every text between shares as many as the less similar of the two: those are not compared again.
+        var lowCommon = 0
+        var highCommon = 0
         while low < high {
             let middle = (low + high) / 2
-            if isAbove(nodes[middle], path) { high = middle } else { low = middle + 1 }
+            let node = nodes[middle]
+            let limit = min(Int(node.count), path.count)
+            var common = min(lowCommon, highCommon)
+            while common < limit, pool[Int(node.start) + common] == path[common] { common += 1 }
+            if common == limit ? limit < node.count : pool[Int(node.start) + common] > path[common] {
+                high = middle
+                highCommon = common
+            } else {
+                low = middle + 1
+                lowCommon = common
+            }
         }
+        guard low > first else { return -1 }
         var found = low - 1
-        guard found >= 0 else { return -1 }
-        let common = commonCount(nodes[found], path)
-        while found >= 0, Int(nodes[found].count) > common { found = Int(nodes[found].parent) }
+        while found >= 0, Int(nodes[found].count) > lowCommon { found = Int(nodes[found].parent) }
         return found
     }
 
@@ -45,19 +68,4 @@ struct PrefixIndex: Sendable {
     func shorter(than number: Int) -> Int { Int(nodes.span[number].parent) }
 
     func count(_ number: Int) -> Int { Int(nodes.span[number].count) }
-
-    private func commonCount(_ node: Node, _ path: Span<UInt8>) -> Int {
-        let pool = pool.span
-        let limit = min(Int(node.count), path.count)
-        var index = 0
-        while index < limit, pool[Int(node.start) + index] == path[index] { index += 1 }
-        return index
-    }
-
-    private func isAbove(_ node: Node, _ path: Span<UInt8>) -> Bool {
-        let common = commonCount(node, path)
-        if common == Int(node.count) { return false }
-        if common == path.count { return true }
-        return pool.span[Int(node.start) + common] > path[common]
-    }
 }

@@ -1,20 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 import HTTP1
 
-/// Finds the route of a request. One per worker and listener; constant, and a lookup allocates nothing.
+/// Finds the route of a request. One per worker and listener; constant, and a lookup neither
+/// allocates nor counts references: all it reads are flat arrays.
 ///
 /// Of the routes whose host, method and headers fit, an exact path goes before the longest prefix,
 /// and that before the regular expressions. Between equals the first in the file is taken.
 final class RouteTable {
-    /// Routes with one and the same host pattern.
-    private struct Group {
-        var prefixes = PrefixIndex(sorted: [])
-        /// Routes by the number of their prefix, in file order.
-        var prefixRoutes: [[Int]] = []
-        /// In file order.
-        var patterns: [(PathPattern, Int)] = []
-    }
-
     /// A match so far. Higher ranks go first: regular expressions -1, prefixes their length.
     private struct Best: BitwiseCopyable {
         var route = Int.max
@@ -30,18 +22,23 @@ final class RouteTable {
     private static let exactSpace = 0
     private static let suffixSpace = 1
 
-    private let conditions: [RouteConditions]
-    /// Group 0 is that of the routes for any host.
-    private let groups: [Group]
+    private let conditions: RouteConditions
+    /// Groups are the routes with one and the same host pattern; group 0 is that of any host.
     private let hosts: TextIndex
     private let hasHosts: Bool
-    /// Exact paths by group, to positions in `exactRoutes`.
+    /// Exact paths by group, to lists of `exactRoutes`.
     private let exactPaths: TextIndex
-    private let exactRoutes: [[Int]]
+    private let exactRoutes: RouteLists
+    /// One set per group; a prefix's number is that of its list in `prefixRoutes`.
+    private let prefixes: PrefixIndex
+    private let prefixRoutes: RouteLists
+    /// Positions in `patterns`, one list per group.
+    private let patternLists: RouteLists
+    private let patterns: [(PathPattern, route: Int)]
 
     /// - Parameter routes: of one listener, in file order.
     init(routes: [Configuration.Route]) {
-        conditions = routes.map { RouteConditions($0.match) }
+        conditions = RouteConditions(routes)
         var hosts = TextIndex(capacity: routes.count)
         var members: [[Int]] = [[]]
         for (number, route) in routes.enumerated() {
@@ -56,27 +53,43 @@ final class RouteTable {
         }
         self.hosts = hosts
         hasHosts = members.count > 1
-        groups = members.map { Self.group($0, of: routes) }
         (exactPaths, exactRoutes) = Self.exactPaths(members, of: routes)
+        (prefixes, prefixRoutes) = Self.prefixes(members, of: routes)
+        (patterns, patternLists) = Self.patterns(members, of: routes)
     }
 
-    private static func group(_ members: [Int], of routes: [Configuration.Route]) -> Group {
-        var byPrefix: [[UInt8]: [Int]] = [:]
-        var group = Group()
-        for number in members {
-            switch routes[number].match.path {
-            case .exact: break
-            case .prefix(let text): byPrefix[text, default: []].append(number)
-            case .regex(let text): if let pattern = PathPattern(text) { group.patterns.append((pattern, number)) }
+    private static func prefixes(_ members: [[Int]], of routes: [Configuration.Route]) -> (PrefixIndex, RouteLists) {
+        var sets: [[[UInt8]]] = []
+        var lists: [[Int]] = []
+        for numbers in members {
+            var byPrefix: [[UInt8]: [Int]] = [:]
+            for number in numbers {
+                if case .prefix(let text) = routes[number].match.path { byPrefix[text, default: []].append(number) }
+            }
+            let sorted = byPrefix.sorted { $0.key.lexicographicallyPrecedes($1.key) }
+            sets.append(sorted.map(\.key))
+            lists += sorted.map(\.value)
+        }
+        return (PrefixIndex(sets: sets), RouteLists(lists))
+    }
+
+    private static func patterns(
+        _ members: [[Int]], of routes: [Configuration.Route]
+    ) -> ([(PathPattern, route: Int)], RouteLists) {
+        var patterns: [(PathPattern, route: Int)] = []
+        let lists = members.map { numbers in
+            numbers.compactMap { number -> Int? in
+                guard case .regex(let text) = routes[number].match.path, let pattern = PathPattern(text) else {
+                    return nil
+                }
+                patterns.append((pattern, number))
+                return patterns.count - 1
             }
         }
-        let sorted = byPrefix.keys.sorted { $0.lexicographicallyPrecedes($1) }
-        group.prefixes = PrefixIndex(sorted: sorted)
-        group.prefixRoutes = sorted.map { byPrefix[$0, default: []] }
-        return group
+        return (patterns, RouteLists(lists))
     }
 
-    private static func exactPaths(_ members: [[Int]], of routes: [Configuration.Route]) -> (TextIndex, [[Int]]) {
+    private static func exactPaths(_ members: [[Int]], of routes: [Configuration.Route]) -> (TextIndex, RouteLists) {
         var index = TextIndex(capacity: routes.count)
         var found: [[Int]] = []
         for (group, numbers) in members.enumerated() {
@@ -87,7 +100,7 @@ final class RouteTable {
                 found[position].append(number)
             }
         }
-        return (index, found)
+        return (index, RouteLists(found))
     }
 
     /// The index of the route for a request; `nil` if none matches.
@@ -121,29 +134,33 @@ final class RouteTable {
     ) {
         let exact = exactRoutes.isEmpty ? -1 : exactPaths.find(path, space: group)
         if exact >= 0 {
-            let route = first(exactRoutes[exact], method: method, fields: fields, bytes: bytes)
+            let route = first(of: exact, in: exactRoutes, method: method, fields: fields, bytes: bytes)
             if route >= 0 { return best.offer(route, rank: Int.max) }
         }
-        var prefix = groups[group].prefixes.longest(path)
+        var prefix = prefixes.longest(path, in: group)
         while prefix >= 0 {
-            let route = first(groups[group].prefixRoutes[prefix], method: method, fields: fields, bytes: bytes)
-            if route >= 0 { return best.offer(route, rank: groups[group].prefixes.count(prefix)) }
-            prefix = groups[group].prefixes.shorter(than: prefix)
+            let route = first(of: prefix, in: prefixRoutes, method: method, fields: fields, bytes: bytes)
+            if route >= 0 { return best.offer(route, rank: prefixes.count(prefix)) }
+            prefix = prefixes.shorter(than: prefix)
         }
         guard best.rank < 0 else { return }  // a regular expression would not go before it
-        for index in groups[group].patterns.indices {
-            let (pattern, route) = groups[group].patterns[index]
-            if pattern.matches(path), conditions[route].hold(method: method, fields: fields, bytes: bytes) {
+        for position in patternLists.range(of: group) {
+            let (pattern, route) = patterns[patternLists[position]]
+            if pattern.matches(path), conditions.hold(route, method: method, fields: fields, bytes: bytes) {
                 return best.offer(route, rank: -1)
             }
         }
     }
 
-    /// The first of these whose conditions hold; -1 if none.
+    /// The first of a list whose conditions hold; -1 if none.
     private func first(
-        _ routes: [Int], method: Span<UInt8>, fields: borrowing FieldTable, bytes: Span<UInt8>
+        of list: Int, in lists: borrowing RouteLists, method: Span<UInt8>, fields: borrowing FieldTable,
+        bytes: Span<UInt8>
     ) -> Int {
-        for route in routes where conditions[route].hold(method: method, fields: fields, bytes: bytes) { return route }
+        for position in lists.range(of: list) {
+            let route = lists[position]
+            if conditions.hold(route, method: method, fields: fields, bytes: bytes) { return route }
+        }
         return -1
     }
 

@@ -80,8 +80,8 @@ final class ListenerContext {
     /// Health checks and the like.
     ///
     /// - Parameter path: without query.
-    func isNeverSampled(_ path: Span<UInt8>) -> Bool {
-        for glob in neverPaths where glob.matches(path) { return true }
+    func isNeverSampled(_ method: Method, _ path: Span<UInt8>) -> Bool {
+        for glob in neverPaths where glob.matches(method, path) { return true }
         return false
     }
 }

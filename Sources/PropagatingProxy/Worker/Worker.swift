@@ -170,11 +170,11 @@ final class Worker {
     ///
     /// - Parameter path: with or without query.
     func decide(
-        _ extracted: Extracted, rule: SamplingRule, path: Span<UInt8>, listener: ListenerContext,
+        _ extracted: Extracted, rule: SamplingRule, method: Method, path: Span<UInt8>, listener: ListenerContext,
         nowMicroseconds: UInt64
     ) -> TraceDecision {
         let tracing = listener.tracing
-        let rule = rule == .inherit && listener.isNeverSampled(path) ? .never : rule
+        let rule = rule == .inherit && listener.isNeverSampled(method, path) ? .never : rule
         let traceID = Hop.traceID(for: extracted, width: tracing.traceIDWidth, random: &random)
         let decision = sampler.decide(
             extracted, traceID: traceID, rule: rule, nowMicroseconds: nowMicroseconds)

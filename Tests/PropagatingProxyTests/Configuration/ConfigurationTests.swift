@@ -104,6 +104,8 @@ struct ConfigurationTests {
             Refusal(added: "shutdown: { grace: 25h }", message: "a duration"),
             Refusal(added: "tracing: { sampling: { percent: 101 } }", message: "0 to 100"),
             Refusal(added: "tracing: { exporters: [ { zipkin: { endpoint: https://x } } ] }", message: "TLS"),
+            Refusal(added: "tracing: { propagation: { inject: [b3, tracecontext, b3multi] } }", message: "has both b3"),
+            Refusal(added: "tracing: { sampling: { never_paths: [GETT /a] } }", message: "is no path"),
             Refusal(added: "tracing: { exporters: [ { jaeger: { endpoint: x } } ] }", message: "unknown key"),
             Refusal(added: "log: { level: loud }", message: "expected one of error, warn, info, debug"),
             Refusal(added: "log: {", message: "p.yaml:"),
@@ -200,6 +202,16 @@ struct LaunchTests {
         #expect(configuration.tracing.sampling.threshold == SamplingThreshold(percentText: "12.5"))
         #expect(configuration.tracing.exporters.map(\.encoding) == [.otlpProtobuf])
         #expect(try quick(options.merging(["service": "t"]) { $1 }, environment).service == "t")
+    }
+
+    @Test("OTEL_PROPAGATORS with both forms of B3 reads both and writes the one of several fields")
+    func bothFamilies() throws {
+        let tracing = try quick(
+            ["listen": "5000", "upstream": "http://127.0.0.1:9080"], ["OTEL_PROPAGATORS": "b3,b3multi,tracecontext"]
+        ).tracing
+        #expect(tracing.extract.contains(.b3Single) && tracing.extract.contains(.b3Multi))
+        #expect(!tracing.inject.contains(.b3Single))
+        #expect(tracing.inject.contains(.b3Multi) && tracing.inject.contains(.traceContext))
     }
 
     @Test(

@@ -85,25 +85,27 @@ struct RouteTableTests {
             [UInt8(ascii: "/")]
                 + (0..<Int.random(in: 0...8, using: &random)).map { _ in letters.randomElement(using: &random) ?? 97 }
         }
-        let index = PrefixIndex(sorted: Set(texts).sorted { $0.lexicographicallyPrecedes($1) })
+        let index = PrefixIndex(sets: [Set(texts).sorted { $0.lexicographicallyPrecedes($1) }])
         for _ in 0..<2000 {
             let path = [UInt8(ascii: "/")] + (0..<10).map { _ in letters.randomElement(using: &random) ?? 97 }
             let plain = texts.filter { path.starts(with: $0) }.map(\.count).max()
-            let found = index.longest(path.span)
+            let found = index.longest(path.span, in: 0)
             #expect((found < 0 ? nil : index.count(found)) == plain)
         }
     }
 
     @Test("Paths that are not sampled match whole, at their beginning or at their end")
     func globs() throws {
-        func matches(_ pattern: String, _ path: String) throws -> Bool {
-            try #require(PathGlob(pattern)).matches(Array(path.utf8).span)
+        func matches(_ pattern: String, _ path: String, _ method: HTTP1.Method = .get) throws -> Bool {
+            try #require(PathGlob(pattern)).matches(method, Array(path.utf8).span)
         }
         #expect(try matches("/health", "/health"))
         #expect(try !matches("/health", "/healthy"))
         #expect(try matches("/grpc.health.v1.*", "/grpc.health.v1.Health/Check"))
         #expect(try matches("*/api/v2/spans", "/adapt_x@y/api/v2/spans"))
-        #expect(PathGlob("health") == nil)
+        #expect(try matches("POST */api/v2/spans", "/x/api/v2/spans", .post))
+        #expect(try !matches("POST */api/v2/spans", "/x/api/v2/spans"))
+        #expect(PathGlob("health") == nil && PathGlob("post /a") == nil && PathGlob("POST") == nil)
     }
 
     @Test("A back reference in a pattern is refused")
