@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-/// One exchange's place in its trace: the ids and parents of its spans (protocols.md §2.3).
+/// One exchange's place in its trace: the ids and parents of its spans.
 ///
 /// The order is: extract, then ``traceID(for:width:random:)``, then ``Sampler/decide(_:traceID:rule:nowMicroseconds:)``
 /// (it needs the id), then this.

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-/// Decides whether a trace is recorded (protocols.md §3.1). One per worker; the caps hold per worker.
+/// Decides whether a trace is recorded. One per worker; the caps hold per worker.
 public struct Sampler: BitwiseCopyable, Sendable {
     private let threshold: SamplingThreshold
     private let isCapped: Bool

@@ -2,7 +2,7 @@
 import Propagation
 import Testing
 
-@Suite("Sampling (protocols.md §3)")
+@Suite("Sampling")
 struct SamplerTests {
     @Test(
         "A percentage becomes the exact OpenTelemetry threshold",

@@ -2,7 +2,7 @@
 import Propagation
 import Testing
 
-@Suite("B3 and W3C vectors (protocols.md §1.4, §1.6, §2.3, §4)")
+@Suite("B3 and W3C vectors")
 struct VectorTests {
     @Test("Every B3 request continues, hints or restarts as the vectors say", arguments: Vectors.b3.extract)
     func b3Extract(row: B3ExtractRow) {

@@ -6,7 +6,7 @@ import Testing
 
 @testable import SpanEmitter
 
-@Suite("Span encodings (protocols §5.5, §6.1)")
+@Suite("Span encodings")
 struct EncodingTests {
     static let names = SpanNames(
         service: "ExternalProxy", version: "1", routes: ["/r"], upstreams: ["reviews"],

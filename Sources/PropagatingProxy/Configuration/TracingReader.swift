@@ -6,7 +6,7 @@ import SpanEmitter
 struct TracingReader {
     let mistakes: Mistakes
 
-    /// Health checks, and our own and others' reporting endpoints (protocols.md §3.5).
+    /// Health checks, and our own and others' reporting endpoints.
     static let neverPaths = [
         "/healthz", "/health", "/ready", "/grpc.health.v1.*", "POST */api/v1/spans", "POST */api/v2/spans",
         "POST /v1/traces", "POST */api/otlp/traces",
@@ -54,7 +54,7 @@ struct TracingReader {
         return found
     }
 
-    /// What comes next may read one family of B3 and pass the other on as it came (protocols.md §0, 1).
+    /// What comes next may read one family of B3 and pass the other on as it came.
     private func checkFamilies(_ reader: MappingReader, _ inject: [TraceFormat]) {
         guard inject.contains(.b3Single), inject.contains(.b3Multi), let node = reader.value("inject") else { return }
         mistakes.add(
