@@ -102,6 +102,21 @@ struct ListeningTests {
         #expect(accepted.count == 2)
     }
 
+    @Test("An acceptor that finishes accepts what has connected before, and the port then refuses")
+    func finishes() throws {
+        var held = try Listening.open(any, count: 1)
+        let address = try #require(held.first?.address)
+        var count = 0
+        var acceptor: Acceptor? = try Acceptor(try #require(held.first), on: loop) { _, _ in count += 1 }
+        // Loopback connects at once; the loop has not run, so nobody has accepted.
+        let waiting = (0..<100).map { _ in Connecting.start(address).socket(on: loop) }
+        acceptor?.finish()
+        #expect(count == waiting.count)
+        held = []
+        acceptor = nil
+        #expect(try connected(to: address).takeError() == ECONNREFUSED)
+    }
+
     @Test("An acceptor stopped by the connection it reports accepts no more")
     func stopsInside() throws {
         let listener = try #require(try Listening.open(any, count: 1).first)

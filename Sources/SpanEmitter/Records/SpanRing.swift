@@ -24,7 +24,7 @@ public final class SpanRing: @unchecked Sendable {
     @usableFromInline let tail = Atomic<UInt64>(0)
 
     /// - Parameter capacity: rounded up to a power of two, at least 2.
-    public init(capacity: Int = 4096) {
+    public init(capacity: Int = 8192) {
         var size = 2
         while size < min(capacity, 1 << 20) { size *= 2 }
         mask = UInt64(size - 1)
@@ -35,13 +35,13 @@ public final class SpanRing: @unchecked Sendable {
     /// The worker only: copies a record in, or counts it as dropped when there is no room.
     ///
     /// - Parameter change: what differs from `record`, made in the slot.
-    /// - Returns: whether the reporter should be woken: the ring is half full and it has not been
-    ///   told since it last drained.
+    /// - Returns: whether the reporter should be woken: the ring is a quarter full and it has not
+    ///   been told since it last drained. The rest lasts while the thread waits for a busy processor.
     @discardableResult
     @inlinable
     public func push(_ record: borrowing SpanRecord, _ change: (inout SpanRecord) -> Void = { _ in }) -> Bool {
         let position = head.load(ordering: .relaxed)
-        if position &- seenTail > mask >> 1 { seenTail = tail.load(ordering: .acquiring) }
+        if position &- seenTail > mask >> 2 { seenTail = tail.load(ordering: .acquiring) }
         let used = position &- seenTail
         guard used <= mask else {
             refused.store(refused.load(ordering: .relaxed) &+ 1, ordering: .relaxed)
@@ -51,7 +51,7 @@ public final class SpanRing: @unchecked Sendable {
         unsafe slot.pointee = copy record
         unsafe change(&slot.pointee)
         head.store(position &+ 1, ordering: .releasing)
-        return used >= mask >> 1 ? wake() : false
+        return used >= mask >> 2 ? wake() : false
     }
 
     @usableFromInline
