@@ -7,6 +7,8 @@ import Glibc
 @safe
 final class PathPattern {
     private var compiled = unsafe regex_t()
+    /// The path with its NUL; as long as the longest path so far.
+    private var text: [CChar] = []
 
     /// A longer pattern is refused; the automaton's size grows with it.
     static let maximumByteCount = 1024
@@ -20,14 +22,12 @@ final class PathPattern {
 
     deinit { unsafe regfree(&compiled) }
 
-    /// - Parameter path: without query; no copy is made of it.
+    /// - Parameter path: without query. Copied: regexec wants a NUL behind it, which no path holds within.
     func matches(_ path: Span<UInt8>) -> Bool {
-        // REG_STARTEND: the bounds come in the match, so that the path needs no NUL after it.
-        var bounds = regmatch_t(rm_so: 0, rm_eo: regoff_t(truncatingIfNeeded: path.count))
-        return unsafe path.withUnsafeBytes { bytes in
-            guard let base = bytes.baseAddress else { return false }
-            return unsafe regexec(&compiled, base.assumingMemoryBound(to: CChar.self), 1, &bounds, REG_STARTEND) == 0
-        }
+        while text.count <= path.count { text.append(0) }
+        for index in path.indices { text[index] = CChar(bitPattern: path[index]) }
+        text[path.count] = 0
+        return unsafe regexec(&compiled, text, 0, nil, 0) == 0
     }
 
     private static let flags = REG_EXTENDED | REG_NOSUB
