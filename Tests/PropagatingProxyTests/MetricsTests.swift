@@ -89,8 +89,9 @@ struct MetricsTests {
         worker.replayed()
         worker.transferred(requestBytes: 10, responseBytes: 20)
         for open in [9, 5] {
+            worker.downstreams(open: 4)
             worker.gauges(
-                downstreams: 4, upstreamsOpen: open, upstreamsIdle: 3, buffersInUse: 2, buffersRefused: 7,
+                upstreamsOpen: open, upstreamsIdle: 3, buffersInUse: 2, buffersRefused: 7,
                 acceptsRefused: 6)
         }
         let metrics = try Metrics(metricsText(worker))
@@ -164,8 +165,9 @@ struct MetricsTests {
         worker.upstreamConnection(isReused: true)
         worker.replayed()
         worker.transferred(requestBytes: 1, responseBytes: 1)
+        worker.downstreams(open: 1)
         worker.gauges(
-            downstreams: 1, upstreamsOpen: 1, upstreamsIdle: 1, buffersInUse: 1, buffersRefused: 1, acceptsRefused: 1)
+            upstreamsOpen: 1, upstreamsIdle: 1, buffersInUse: 1, buffersRefused: 1, acceptsRefused: 1)
         for index in 0...1 {
             worker.localReply(reason: index)
         }

@@ -37,6 +37,9 @@ final class WorkerMetrics: Sendable {
 
     func connectionAccepted() { add(.downstreamsAccepted) }
 
+    /// Connections open from callers, noted at each change.
+    func downstreams(open count: Int) { set(.downstreamsOpen, count) }
+
     /// Closed at once, because this worker has too many.
     func connectionRefused() { add(.downstreamsRefused) }
 
@@ -66,10 +69,9 @@ final class WorkerMetrics: Sendable {
     ///   - upstreamsOpen: idle ones among them.
     ///   - buffersRefused, acceptsRefused: since the start. The second is for want of descriptors.
     func gauges(
-        downstreams: Int, upstreamsOpen: Int, upstreamsIdle: Int, buffersInUse: Int, buffersRefused: Int,
+        upstreamsOpen: Int, upstreamsIdle: Int, buffersInUse: Int, buffersRefused: Int,
         acceptsRefused: Int
     ) {
-        set(.downstreamsOpen, downstreams)
         set(.upstreamsOpen, upstreamsOpen)
         set(.upstreamsIdle, upstreamsIdle)
         set(.buffersInUse, buffersInUse)

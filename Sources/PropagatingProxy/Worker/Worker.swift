@@ -122,7 +122,7 @@ final class Worker {
             idle += counts.idle
         }
         metrics.gauges(
-            downstreams: openCount, upstreamsOpen: open, upstreamsIdle: idle, buffersInUse: buffers.inUse,
+            upstreamsOpen: open, upstreamsIdle: idle, buffersInUse: buffers.inUse,
             buffersRefused: buffers.refusedCount, acceptsRefused: listeners.reduce(0) { $0 + $1.refusedCount })
     }
 
@@ -135,6 +135,7 @@ final class Worker {
         }
         openCount += 1
         metrics.connectionAccepted()
+        metrics.downstreams(open: openCount)
         let slot = freeSlots.popLast() ?? downstreams.count
         let connection = DownstreamConnection(descriptor, peer: peer, listener: listener, slot: slot, worker: self)
         if slot == downstreams.count { downstreams.append(connection) } else { downstreams[slot] = connection }
@@ -150,6 +151,7 @@ final class Worker {
         downstreams[connection.slot] = nil
         freeSlots.append(connection.slot)
         openCount -= 1
+        metrics.downstreams(open: openCount)
         connection.listener.connectionClosed()
         if isFinishing, openCount == 0 { loop.stop() }
     }
