@@ -75,6 +75,9 @@ public final class Proxy {
             try Self.open(admin.address.socketAddress, name: "admin", count: 1)
         }
         do throws(EventLoopError) {
+            for number in [SIGTERM, SIGINT] {
+                signals.append(try SignalSource(number, on: loop) { [unowned self] in signalled() })
+            }
             let bell = try reporter.start()
             for (index, handle) in workers.enumerated() {
                 let plan = WorkerPlan(
@@ -84,9 +87,6 @@ public final class Proxy {
                 threads.append(try SystemThread(name: "worker-\(index)") { plan.run() })
             }
             if let adminDescriptor { try startAdmin(adminDescriptor[0]) }
-            for number in [SIGTERM, SIGINT] {
-                signals.append(try SignalSource(number, on: loop) { [unowned self] in signalled() })
-            }
         } catch {
             throw .resource(error)
         }

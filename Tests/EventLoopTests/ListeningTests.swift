@@ -35,6 +35,7 @@ struct ListeningTests {
         #expect(throws: EventLoopError.system(call: "bind", errno: EADDRINUSE)) {
             try Listening.open(address, count: count)
         }
+        withExtendedLifetime(held) {}  // the optimizer would close it after its last use
     }
 
     @Test("A port is free again right after its listener has closed")
@@ -54,11 +55,13 @@ struct ListeningTests {
         #expect(throws: EventLoopError.system(call: "bind", errno: EADDRINUSE)) {
             try Listening.open(address, count: 1)
         }
+        withExtendedLifetime(held) {}
         held = []  // the file stays, as after a crash
         #expect(access(directory.path + "/socket", F_OK) == 0)
         held = try Listening.open(address, count: 1)
         let socket = try connected(to: address)
         #expect(socket.takeError() == 0)
+        withExtendedLifetime(held) {}
     }
 
     @Test("A file that is no socket is not removed")

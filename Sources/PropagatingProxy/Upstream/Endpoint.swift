@@ -38,4 +38,10 @@ final class Endpoint {
             watch?.start()
         }
     }
+
+    /// Looks the name up no more.
+    func end() {
+        watch?.stop()
+        watch = nil
+    }
 }

@@ -75,4 +75,11 @@ final class Upstream {
     func closeIdle() {
         for pool in pools { pool.closeIdle() }
     }
+
+    /// The worker has stopped: no name is looked up any more.
+    func end() {
+        closeIdle()
+        pools = []
+        for endpoint in endpoints { endpoint.end() }
+    }
 }

@@ -106,6 +106,18 @@ final class Worker {
         loop.stop()
     }
 
+    /// The loop has ended: lets go of everything that holds on to this worker.
+    func end() {
+        for connection in downstreams { connection?.abandon() }
+        for upstream in upstreams { upstream.end() }
+        for listener in listeners { listener.stop() }
+        listeners.removeAll()
+        upstreams.removeAll()
+        downstreams.removeAll()
+        spareExchanges.removeAll()
+        housekeeping = nil
+    }
+
     private func keepHouse() {
         epochOffset = Clock.epochMicroseconds &- Clock.monotonicMicroseconds
         publishGauges()

@@ -57,6 +57,7 @@ struct WorkerPlan: Sendable {
         loop.run()
         watch.cancel()
         handle.detach()
+        worker.end()
     }
 
     private func obey(_ worker: Worker) {
