@@ -36,6 +36,13 @@ public final class Acceptor {
         readable?.enable()
     }
 
+    /// The kernel ignores new connections from now on; those whose handshake is under way are still accepted.
+    /// A caller tries again after a second, and finds the port closed by then. Without effect on unix sockets.
+    public func ignoreNew() {
+        guard listener.address?.family != .unix else { return }
+        _ = sys_ignore_new_connections(listener.descriptor.rawValue)
+    }
+
     /// Accepts what waits, then stops: closing the listening socket would reset it.
     public func finish() {
         var turns = 0

@@ -117,6 +117,22 @@ struct ListeningTests {
         #expect(try connected(to: address).takeError() == ECONNREFUSED)
     }
 
+    @Test("An acceptor that ignores new connections still accepts those made before")
+    func ignoresNew() throws {
+        let listener = try #require(try Listening.open(any, count: 1).first)
+        let address = try #require(listener.address)
+        var count = 0
+        let acceptor = try Acceptor(listener, on: loop) { _, _ in count += 1 }
+        let before = Connecting.start(address).socket(on: loop)
+        acceptor.ignoreNew()
+        let after = Connecting.start(address).socket(on: loop)
+        after?.awaitWritable()
+        drive(loop) { count > 0 }
+        #expect(before?.isOpen == true && count == 1)
+        #expect(!drive(loop, seconds: 0.1) { after?.seen.isEmpty == false })
+        acceptor.stop()
+    }
+
     @Test("An acceptor stopped by the connection it reports accepts no more")
     func stopsInside() throws {
         let listener = try #require(try Listening.open(any, count: 1).first)

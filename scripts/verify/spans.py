@@ -105,7 +105,7 @@ class Run:
             status == 0 and not unbalanced and counters["failed"] == 0 and counters["mixed"] == 0,
             "up; SIGTERM", served, "", "", scrapes, unbalanced, "", "",
             f"lost at exit: {lost[-1] if lost else '?'}; exit {status} after {seconds:.1f} s; "
-            f"failed {counters['failed']}, reconnected {counters['reconnects']}")
+            f"failed {counters['failed']}, reconnected {counters['reconnects']} {self.callers.first_errors}")
         return last, got
 
     def end(self):

@@ -66,6 +66,9 @@ static inline int sys_take_error(int descriptor) {
     return error;
 }
 
+/// Makes a listening TCP socket ignore new connections (SYN without ACK), while handshakes under way go on.
+int sys_ignore_new_connections(int descriptor);
+
 /// Makes close() send RST and forget unsent bytes.
 static inline int sys_reset_on_close(int descriptor) {
     struct linger linger = {1, 0};

@@ -26,12 +26,16 @@ final class Worker {
     private var isFinishing = false
 
     private static let farewellMilliseconds = 500
+    /// For handshakes that are under way when the worker begins to finish: closing the listening
+    /// socket between the two ends of one would reset a connection its peer believes in.
+    private static let lastCallMilliseconds = 100
     private var listeners: [Acceptor] = []
     private var upstreams: [Upstream] = []
     private var downstreams: [DownstreamConnection?] = []
     private var freeSlots: [Int] = []
     private var spareExchanges: [Exchange] = []
     private var housekeeping: LoopTimer?
+    private var lastCall: LoopTimer?
     private let log: Log
     private(set) var openCount = 0
     private let connectionLimit: Int
@@ -78,11 +82,17 @@ final class Worker {
     func finish() {
         isDraining = true
         isFinishing = true
-        for listener in listeners { listener.finish() }
-        listeners.removeAll()
+        for listener in listeners { listener.ignoreNew() }
         for connection in downstreams {
             if let connection, connection.isIdle { connection.setDeadline(milliseconds: Self.farewellMilliseconds) }
         }
+        lastCall = try? LoopTimer(on: loop) { [unowned self] in closeListeners() }
+        if let lastCall { lastCall.start(milliseconds: Self.lastCallMilliseconds) } else { closeListeners() }
+    }
+
+    private func closeListeners() {
+        for listener in listeners { listener.finish() }
+        listeners.removeAll()
         if openCount == 0 { loop.stop() }
     }
 
@@ -139,6 +149,7 @@ final class Worker {
         let slot = freeSlots.popLast() ?? downstreams.count
         let connection = DownstreamConnection(descriptor, peer: peer, listener: listener, slot: slot, worker: self)
         if slot == downstreams.count { downstreams.append(connection) } else { downstreams[slot] = connection }
+        if isFinishing { connection.setDeadline(milliseconds: Self.farewellMilliseconds) }
     }
 
     /// How long a connection may wait for its next request.
@@ -153,7 +164,7 @@ final class Worker {
         openCount -= 1
         metrics.downstreams(open: openCount)
         connection.listener.connectionClosed()
-        if isFinishing, openCount == 0 { loop.stop() }
+        if isFinishing, listeners.isEmpty, openCount == 0 { loop.stop() }
     }
 
     // MARK: Exchanges
