@@ -25,8 +25,7 @@ struct ExchangeReport: BitwiseCopyable {
     /// - Parameter at: monotonic microseconds.
     mutating func begin(
         at now: UInt64, head: RequestHead, bytes: Span<UInt8>, facts: RequestFacts, decision: TraceDecision,
-        route: RouteContext?,
-        listener: ListenerContext, peer: EndpointAddress, worker: Worker
+        route: RouteContext?, listener: ListenerContext, peer: EndpointAddress, worker: Worker
     ) {
         start(worker, now)
         hop = decision.hop
@@ -110,17 +109,22 @@ struct ExchangeReport: BitwiseCopyable {
     private mutating func recordClient(now: UInt64, error: SpanError, worker: Worker) {
         attemptRuns = false
         guard isRecorded, hop.reportsAttempts else { return }
-        worker.record(server) { [self] client in
+        // Single values: a closure that held this whole report would copy it.
+        let (spanID, parentID) = (sentContext.spanID, hop.inbound.spanID)
+        let (peer, number, status) = (attemptPeer, attemptNumber, responseStatus)
+        let start = attemptMicroseconds &+ epochOffset
+        let duration = max(1, now - attemptMicroseconds)
+        worker.record(server) { client in
             client.kind = .client
-            client.spanID = sentContext.spanID
-            client.parentID = hop.inbound.spanID
+            client.spanID = spanID
+            client.parentID = parentID
             client.isShared = false
             client.parentIsRemote = false
-            client.peer = attemptPeer
-            client.resendCount = attemptNumber
-            client.startMicroseconds = attemptMicroseconds &+ epochOffset
-            client.durationMicroseconds = max(1, now - attemptMicroseconds)
-            client.status = responseStatus
+            client.peer = peer
+            client.resendCount = number
+            client.startMicroseconds = start
+            client.durationMicroseconds = duration
+            client.status = status
             client.error = error
         }
     }
