@@ -36,6 +36,8 @@ public final class Proxy {
         }
     }
 
+    /// Listeners are opened before any thread starts, so that a taken port ends the process at once, and
+    /// before the reporter is made: spans name the ports the kernel chose.
     private init(_ configuration: Configuration, log: Log) throws(StartError) {
         self.configuration = configuration
         self.log = log
@@ -49,9 +51,18 @@ public final class Proxy {
         let names = MetricNames(configuration)
         metricNames = names
         metrics = (0..<count).map { _ in WorkerMetrics(names) }
+        var opened: [[SharedDescriptor]] = []
+        for listener in configuration.listeners {
+            opened.append(try Self.open(listener.address.socketAddress, name: listener.name, count: count))
+        }
+        descriptors = opened
+        adminDescriptor = try configuration.admin.map { (admin) throws(StartError) in
+            try Self.open(admin.address.socketAddress, name: "admin", count: 1)[0]
+        }
         let rings = (0..<count).map { _ in SpanRing() }
         reporter = SpanReporter(
-            exporters: configuration.tracing.exporters, names: SpanNames(configuration, version: Version.text),
+            exporters: configuration.tracing.exporters,
+            names: SpanNames(configuration, version: Version.text, listeners: opened.compactMap { $0[0].address }),
             rings: rings,
             log: { level, message in
                 switch level {
@@ -64,16 +75,11 @@ public final class Proxy {
     }
 
     private let rings: [SpanRing]
+    /// One per worker for each listener; empty once the workers have them.
+    private var descriptors: [[SharedDescriptor]]
+    private let adminDescriptor: SharedDescriptor?
 
-    /// Listeners are opened before any thread starts, so that a taken port ends the process at once.
     private func start(descriptorLimit: Int) throws(StartError) {
-        var descriptors: [[SharedDescriptor]] = []
-        for listener in configuration.listeners {
-            descriptors.append(try Self.open(listener.address.socketAddress, name: listener.name, count: workers.count))
-        }
-        let adminDescriptor = try configuration.admin.map { (admin) throws(StartError) in
-            try Self.open(admin.address.socketAddress, name: "admin", count: 1)
-        }
         do throws(EventLoopError) {
             for number in [SIGTERM, SIGINT] {
                 signals.append(try SignalSource(number, on: loop) { [unowned self] in signalled() })
@@ -86,11 +92,13 @@ public final class Proxy {
                     descriptorLimit: descriptorLimit, log: log)
                 threads.append(try SystemThread(name: "worker-\(index)") { plan.run() })
             }
-            if let adminDescriptor { try startAdmin(adminDescriptor[0]) }
+            if let adminDescriptor { try startAdmin(adminDescriptor) }
         } catch {
             throw .resource(error)
         }
-        announce(descriptors.map { $0[0] }, admin: adminDescriptor?.first)
+        announce()
+        // The workers have them now: a listening socket closes when its worker stops to accept.
+        descriptors = []
     }
 
     private static func open(_ address: SocketAddress, name: String, count: Int) throws(StartError)
@@ -103,11 +111,13 @@ public final class Proxy {
         }
     }
 
-    private func announce(_ listeners: [SharedDescriptor], admin: SharedDescriptor?) {
-        for (listener, descriptor) in zip(configuration.listeners, listeners) {
-            log.info("listening", ["name": listener.name, "address": descriptor.address?.description ?? "?"])
+    private func announce() {
+        for (listener, sockets) in zip(configuration.listeners, descriptors) {
+            log.info("listening", ["name": listener.name, "address": sockets[0].address?.description ?? "?"])
         }
-        if let admin { log.info("listening", ["name": "admin", "address": admin.address?.description ?? "?"]) }
+        if let admin = adminDescriptor {
+            log.info("listening", ["name": "admin", "address": admin.address?.description ?? "?"])
+        }
         log.info(
             "started",
             ["version": Version.text, "service": configuration.service, "workers": String(workers.count)])

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+import EventLoop
 import SpanEmitter
 
 extension MetricNames {
@@ -14,12 +15,14 @@ extension MetricNames {
 
 extension SpanNames {
     /// What the numbers in this configuration's span records mean.
-    init(_ configuration: Configuration, version: String) {
+    ///
+    /// - Parameter listeners: the addresses bound, in the order of the configuration.
+    init(_ configuration: Configuration, version: String, listeners: [SocketAddress]) {
         self.init(
             service: configuration.service, version: version,
             routes: configuration.listeners.flatMap { $0.routes.map(\.spanName) },
             upstreams: configuration.upstreams.map(\.service),
-            listeners: configuration.listeners.map { EndpointAddress($0.address.socketAddress) })
+            listeners: listeners.map { EndpointAddress($0) })
     }
 }
 
