@@ -31,6 +31,8 @@ final class Exchange {
     /// Minted, when the received one is absent or not acceptable.
     var requestID: RequestIDText?
     var attempt: UInt8 = 0
+    /// Of the attempt that runs or comes next.
+    var wish = Wish()
     var interimCount = 0
     /// Bytes of an incomplete response head that were looked at.
     var responseSeenCount = 0
@@ -54,7 +56,7 @@ final class Exchange {
         if case .length(let count) = head.framing, listener.bodyLimit > 0, count > listener.bodyLimit {
             return reply(.bodyTooLarge, to: downstream)
         }
-        acquire(for: downstream, route: found, isFresh: false, headIsParsed: true)
+        acquire(for: downstream, route: found, headIsParsed: true)
     }
 
     /// Answers a request that could not be read.
@@ -69,6 +71,7 @@ final class Exchange {
         flags = []
         interimCount = 0
         attempt = 0
+        wish = Wish()
         responseSeenCount = 0
         head = .unread
         requestRelay = BodyRelay(.none, writesChunks: false)

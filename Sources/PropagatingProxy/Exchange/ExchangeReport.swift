@@ -18,7 +18,7 @@ struct ExchangeReport: BitwiseCopyable {
     private var attemptNumber: UInt8 = 0
     private var attemptPeer = EndpointAddress()
     private var epochOffset: UInt64 = 0
-    private var responseStatus: UInt16 = 0
+    private(set) var responseStatus: UInt16 = 0
     /// The context the present attempt sends upstream.
     private(set) var sentContext = TraceContext.none
 

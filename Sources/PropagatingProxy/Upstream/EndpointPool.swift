@@ -5,6 +5,7 @@ import SpanEmitter
 /// One worker's connections to one address. The most recently used idle connection goes first,
 /// so the others can reach their idle timeout.
 final class EndpointPool {
+    let id: EndpointID
     let address: SocketAddress
     /// The address as spans carry it.
     let endpoint: EndpointAddress
@@ -17,14 +18,19 @@ final class EndpointPool {
     var idleCount: Int { idle.count }
 
     init(
-        _ address: SocketAddress, settings: Configuration.UpstreamSettings, buffers: BufferPool, on loop: EventLoop
+        _ address: SocketAddress, id: EndpointID, settings: Configuration.UpstreamSettings, buffers: BufferPool,
+        on loop: EventLoop
     ) {
+        self.id = id
         self.address = address
         endpoint = EndpointAddress(address)
         self.settings = settings
         self.buffers = buffers
         self.loop = loop
     }
+
+    /// Called once for each attempt at this endpoint, when it has ended.
+    func noteOutcome(_ outcome: AttemptOutcome) {}
 
     /// An idle connection that nobody has closed as far as is known.
     func takeIdle() -> UpstreamConnection? { idle.popLast() }

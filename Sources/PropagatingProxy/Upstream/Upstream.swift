@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
 import EventLoop
-import SpanEmitter
 
 /// One upstream of the configuration on one worker: its endpoints' addresses, in turn.
 final class Upstream {
@@ -8,8 +7,8 @@ final class Upstream {
     enum Acquisition {
         case ready(UpstreamConnection)
         case connecting(UpstreamConnection)
-        /// - Parameter endpoint: the address that was tried, if one was.
-        case failed(ProxyError, endpoint: EndpointAddress?)
+        /// - Parameter pool: the endpoint that was tried, if one was.
+        case failed(ProxyError, pool: EndpointPool?)
     }
 
     /// Index in the configuration; 0 is none, for span records.
@@ -18,6 +17,7 @@ final class Upstream {
     private let endpoints: [Endpoint]
     private var pools: [EndpointPool] = []
     private var turn = 0
+    private var lastID: UInt32 = 0
 
     init(
         number: UInt16, _ upstream: Configuration.Upstream, resolver: Resolver, buffers: BufferPool, log: Log,
@@ -46,17 +46,21 @@ final class Upstream {
     var addressCount: Int { pools.count }
 
     /// The next endpoint's connection (round robin): an idle one, or a new one.
-    ///
-    /// - Parameter isFresh: a connection nobody has used, for a replay.
-    func acquire(isFresh: Bool) -> Acquisition {
-        guard !pools.isEmpty else { return .failed(.noAddress, endpoint: nil) }
-        let pool = pools[turn]
-        turn = turn + 1 < pools.count ? turn + 1 : 0
-        if !isFresh, let idle = pool.takeIdle() { return .ready(idle) }
+    func acquire(_ wish: Wish) -> Acquisition {
+        guard !pools.isEmpty else { return .failed(.noAddress, pool: nil) }
+        var pool = nextInTurn()
+        if pool.id == wish.avoids { pool = nextInTurn() }
+        if !wish.isFresh, let idle = pool.takeIdle() { return .ready(idle) }
         switch pool.connect() {
         case .success(let connection): return connection.isConnecting ? .connecting(connection) : .ready(connection)
-        case .failure(let error): return .failed(error, endpoint: pool.endpoint)
+        case .failure(let error): return .failed(error, pool: pool)
         }
+    }
+
+    private func nextInTurn() -> EndpointPool {
+        let pool = pools[turn]
+        turn = turn + 1 < pools.count ? turn + 1 : 0
+        return pool
     }
 
     /// Pools of addresses that stay are kept with their connections.
@@ -64,11 +68,17 @@ final class Upstream {
         var next: [EndpointPool] = []
         for address in endpoints.flatMap(\.addresses) where !next.contains(where: { $0.address == address }) {
             let known = pools.first { $0.address == address }
-            next.append(known ?? EndpointPool(address, settings: settings, buffers: buffers, on: loop))
+            next.append(
+                known ?? EndpointPool(address, id: newID(), settings: settings, buffers: buffers, on: loop))
         }
         for pool in pools where !next.contains(where: { $0 === pool }) { pool.closeIdle() }
         pools = next
         turn = 0
+    }
+
+    private func newID() -> EndpointID {
+        lastID &+= 1
+        return EndpointID(number: lastID)
     }
 
     /// Closes idle connections when the worker stops.
