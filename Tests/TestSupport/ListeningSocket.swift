@@ -7,6 +7,8 @@ import Glibc
 final class ListeningSocket: Sendable {
     let address: SocketAddress
     private let descriptor: Int32
+    /// Whether the descriptor's number is still ours: once closed, it may be another test's.
+    private let isOpen = Observed(true)
 
     init(_ wanted: SocketAddress, backlog: Int32 = 1024) throws {
         descriptor = socket(wanted.family, SOCK_STREAM.integer | SOCK_CLOEXEC.integer, 0)
@@ -24,7 +26,7 @@ final class ListeningSocket: Sendable {
 
     /// Calls `serve` with each connection, each on a thread of its own, until `stop`.
     func accept(_ serve: @escaping @Sendable (Peer) -> Void) {
-        let listener = descriptor
+        let (listener, isOpen) = (descriptor, isOpen)
         Thread.detachNewThread {
             while true {
                 let accepted = Glibc.accept(listener, nil, nil)
@@ -36,13 +38,18 @@ final class ListeningSocket: Sendable {
                 let peer = Peer(adopting: accepted)
                 Thread.detachNewThread { serve(peer) }
             }
-            _ = Glibc.close(listener)
+            isOpen.change {
+                $0 = false
+                _ = Glibc.close(listener)
+            }
         }
     }
 
     /// Later connects are refused; the accepting thread ends and closes the socket.
     func stop() {
-        _ = shutdown(descriptor, Int32(SHUT_RDWR))
+        isOpen.change { isOpen in
+            if isOpen { _ = shutdown(descriptor, Int32(SHUT_RDWR)) }
+        }
     }
 
     private static func bound(_ descriptor: Int32, _ wanted: SocketAddress) -> SocketAddress {
