@@ -67,9 +67,12 @@ final class StickyKey {
     }
 
     private static func hash(of peer: EndpointAddress) -> UInt64 {
-        guard peer.family != .none else { return 0 }  // a unix socket
         var hash = StableHash()
-        for index in 0..<16 { hash.add(peer.ip[index]) }
-        return hash.value
+        var isAddress = false  // a unix socket has none
+        for index in 0..<16 {
+            hash.add(peer.ip[index])
+            if peer.ip[index] != 0 { isAddress = true }
+        }
+        return isAddress ? hash.value : 0
     }
 }
