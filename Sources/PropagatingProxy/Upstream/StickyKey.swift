@@ -67,7 +67,7 @@ final class StickyKey {
     }
 
     private static func hash(of peer: EndpointAddress) -> UInt64 {
-        guard peer.family != .none else { return 0 }  // a unix socket
+        guard peer.byteCount > 0 else { return 0 }  // a unix socket
         var hash = StableHash()
         for index in 0..<16 { hash.add(peer.ip[index]) }
         return hash.value

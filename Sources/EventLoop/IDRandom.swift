@@ -6,7 +6,7 @@ import Glibc
 ///
 /// Ids must be unlike all others, not unknown to those who see them; a generator of cryptography
 /// costs some 1 % of a request. Not for keys, tickets or anything else that must not be guessed.
-public struct SeededRandom: RandomNumberGenerator {
+public struct IDRandom: RandomNumberGenerator {
     private static let numbersPerSeed = 65_536
 
     private var state: InlineArray<4, UInt64> = [0, 0, 0, 0]
