@@ -57,7 +57,8 @@ struct UpstreamReader {
                 return nil
             }
             if let endpoint = AddressNotation.endpoint(text) { return endpoint }
-            mistakes.add(origin, "'\(text)' is no endpoint, expected \(AddressNotation.endpointExpected)")
+            mistakes.add(
+                origin, "'\(ShownText.url(text))' is no endpoint, expected \(AddressNotation.endpointExpected)")
             return nil
         }
     }
