@@ -38,7 +38,7 @@ struct ProxyErrorTests {
             .malformedRequest(.invalidHost), .requestTimedOut, .bodyTooLarge, .headTooLarge, .noRoute, .noAddress,
             .connectFailed(errno: 1), .connectTimedOut, .upstreamClosed, .malformedResponse(.invalidHost),
             .unexpectedUpgrade, .tooManyInterimResponses, .responseTimedOut, .responseTruncated, .outOfBuffers,
-            .downstreamGone, .shuttingDown,
+            .downstreamGone, .shuttingDown, .unaskedResponse,
         ]
         #expect(errors.map(\.labelIndex) == Array(ProxyError.labels.indices))
         #expect(Set(ProxyError.labels).count == ProxyError.labels.count)

@@ -66,7 +66,7 @@ struct MetricNames: Sendable {
     /// What a worker counts once.
     enum WorkerCell: Int, CaseIterable {
         case downstreamsOpen, downstreamsAccepted, downstreamsRefused, acceptsRefused
-        case upstreamsOpen, upstreamsIdle, upstreamsCreated, upstreamsReused, replays
+        case upstreamsOpen, upstreamsIdle, upstreamsCreated, upstreamsReused, upstreamsDistrusted, replays
         case requestBytes, responseBytes
         case buffersInUse, buffersRefused
     }

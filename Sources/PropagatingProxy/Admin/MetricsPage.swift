@@ -94,6 +94,9 @@ struct MetricsPage {
             "upstream_connections_reused_total", .counter, "Requests that found an idle connection.",
             sum(.upstreamsReused))
         write(
+            "upstream_connections_distrusted_total", .counter,
+            "Idle connections closed because one used later had broken.", sum(.upstreamsDistrusted))
+        write(
             "upstream_replays_total", .counter, "Requests sent again after a reused connection had closed.",
             sum(.replays))
         text.family("upstream_errors_total", .counter, "Attempts that failed, by upstream and reason.")

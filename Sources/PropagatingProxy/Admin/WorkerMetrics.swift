@@ -49,6 +49,9 @@ final class WorkerMetrics: Sendable {
     /// A request was sent again because its reused connection had been closed.
     func replayed() { add(.replays) }
 
+    /// So many idle connections were closed because one used later had broken.
+    func distrusted(_ count: Int) { add(.upstreamsDistrusted, UInt64(clamping: count)) }
+
     /// An attempt failed.
     ///
     /// - Parameter reason: an index of the names' `upstreamErrors`.

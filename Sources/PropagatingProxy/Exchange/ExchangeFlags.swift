@@ -26,4 +26,6 @@ struct ExchangeFlags: OptionSet, BitwiseCopyable {
     /// The request waits for the upstream's socket.
     static let requestBlocked = ExchangeFlags(rawValue: 1024)
     static let continueSent = ExchangeFlags(rawValue: 2048)
+    /// A reused connection broke as the request was written to it, and the request was sent again.
+    static let raceLost = ExchangeFlags(rawValue: 4096)
 }

@@ -43,6 +43,8 @@ extension Exchange {
     func upstreamConnected(_ upstream: UpstreamConnection, errno: CInt) {
         guard errno == 0 else { return connectFailed(.connectFailed(errno: errno)) }
         guard let downstream, let route else { return }
+        // What is said before a request is no answer to it (RFC 9112 §6.3).
+        if !upstream.isQuiet, upstream.peek() == .bytes { return fail(.unaskedResponse) }
         sendRequest(downstream, upstream, route, headIsParsed: false)
     }
 
@@ -75,7 +77,7 @@ extension Exchange {
         flags.insert(.requestBegun)
         requestRelay = BodyRelay(head.framing, writesChunks: head.framing == .chunked)
         downstream.retainedCount = Int(head.length)
-        if upstream.useCount > 0, attempt == 0 {
+        if upstream.useCount > 0, !flags.contains(.raceLost) {
             flags.insert(.replayable)
         } else {
             releaseRetained(downstream)
@@ -139,7 +141,8 @@ extension Exchange {
                 if responseRelay.isComplete { return responseEnded(downstream, upstream) }
                 upstream.assumeReadable()
                 return relayResponse(downstream, upstream)
-            case .sinkFailed:
+            case .sinkFailed(let tookBytes):
+                if tookBytes { flags.insert(.requestLeft) }
                 // An early response, such as 413, may lie before the reset that stopped us.
                 flags.insert(.requestBlocked)
                 upstream.assumeReadable()

@@ -250,15 +250,13 @@ extension Exchange {
         relayResponse(downstream, upstream)
     }
 
-    /// The upstream broke before a response byte: the peer of an idle connection may have closed
-    /// it just as we wrote. A replay is safe when the method is idempotent, or when the kernel
-    /// took no byte of the request; once, on a connection of our own making (RFC 9112 §9.3.1).
     private func upstreamFailed(_ downstream: DownstreamConnection, _ upstream: UpstreamConnection) {
-        let isSafe = head.method.isIdempotent || !flags.contains(.requestLeft)
-        guard flags.contains(.replayable), upstream.input.isEmpty, interimCount == 0, isSafe, let route else {
-            return fail(.upstreamClosed)
+        if upstream.useCount > 0, upstream.input.isEmpty {
+            worker.metrics.distrusted(upstream.pool.distrust(olderThan: upstream))
         }
+        guard hasLostRace(upstream), let route else { return fail(.upstreamClosed) }
         worker.metrics.replayed()
+        flags.insert(.raceLost)
         dropUpstream(.upstreamClosed, outcome: .unanswered)  // an idle connection may close at any time
         flags.subtract([.replayable, .requestBegun, .requestSent, .requestLeft, .requestBlocked])
         attempt += 1
@@ -266,5 +264,14 @@ extension Exchange {
         wish.isFresh = true
         wish.avoids = .none
         acquire(for: downstream, route: route, headIsParsed: false)
+    }
+
+    /// The peer of an idle connection may have closed it just as we wrote. A replay is safe when no response byte has
+    /// come and the method is idempotent, or the kernel took no byte of the request; once, on a connection of
+    /// our own making (RFC 9112 §9.3.1).
+    private func hasLostRace(_ upstream: UpstreamConnection) -> Bool {
+        guard upstream.useCount > 0, flags.contains(.replayable), !flags.contains(.raceLost) else { return false }
+        return upstream.input.isEmpty && interimCount == 0
+            && (head.method.isIdempotent || !flags.contains(.requestLeft))
     }
 }

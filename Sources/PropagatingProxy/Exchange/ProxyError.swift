@@ -30,6 +30,8 @@ enum ProxyError: Error, BitwiseCopyable, Equatable {
     case downstreamGone
     /// The grace of a shutdown has passed.
     case shuttingDown
+    /// Bytes came on a new connection before a request had gone out (RFC 9112 §6.3).
+    case unaskedResponse
 
     /// The response status (RFC 9110 §15.5–15.6); 0 when nobody is left to tell.
     var status: UInt16 {
@@ -40,7 +42,7 @@ enum ProxyError: Error, BitwiseCopyable, Equatable {
         case .headTooLarge: 431
         case .noRoute: 404
         case .noAddress, .connectFailed, .connectTimedOut, .outOfBuffers: 503
-        case .upstreamClosed, .malformedResponse, .unexpectedUpgrade, .tooManyInterimResponses: 502
+        case .upstreamClosed, .malformedResponse, .unexpectedUpgrade, .tooManyInterimResponses, .unaskedResponse: 502
         case .responseTimedOut: 504
         case .responseTruncated, .downstreamGone, .shuttingDown: 0
         }
@@ -67,6 +69,7 @@ enum ProxyError: Error, BitwiseCopyable, Equatable {
         case .outOfBuffers: "this proxy is out of buffers"
         case .downstreamGone: "the caller closed the connection"
         case .shuttingDown: "this proxy is shutting down"
+        case .unaskedResponse: "the upstream spoke before it was asked"
         }
     }
 
@@ -82,7 +85,7 @@ enum ProxyError: Error, BitwiseCopyable, Equatable {
         case .connectFailed: .unavailable
         case .connectTimedOut: .connectTimeout
         case .upstreamClosed, .responseTruncated: .connectionReset
-        case .malformedResponse, .unexpectedUpgrade, .tooManyInterimResponses: .protocolError
+        case .malformedResponse, .unexpectedUpgrade, .tooManyInterimResponses, .unaskedResponse: .protocolError
         case .downstreamGone: .clientClosed
         case .shuttingDown: .shutdown
         }
@@ -100,7 +103,7 @@ enum ProxyError: Error, BitwiseCopyable, Equatable {
     var isUpstreamFault: Bool {
         switch self {
         case .noAddress, .connectFailed, .connectTimedOut, .upstreamClosed, .malformedResponse,
-            .unexpectedUpgrade, .tooManyInterimResponses, .responseTimedOut, .responseTruncated:
+            .unexpectedUpgrade, .tooManyInterimResponses, .responseTimedOut, .responseTruncated, .unaskedResponse:
             true
         default: false
         }
