@@ -20,6 +20,7 @@ struct MetricNames: Sendable {
     /// By the raw values of `Extracted.Outcome`.
     static let propagationOutcomes = ["continued", "hint", "new"]
     static let malformedFields = (0..<MalformedFields.kindCount).map { MalformedFields.label($0).description }
+    static let retryOutcomes = RetryOutcome.allCases.map(\.label)
     static let samplingReasons = SamplingReason.allCases.map(\.label.description)
 
     let routes: [String]
@@ -31,6 +32,7 @@ struct MetricNames: Sendable {
     let requests: Int
     let latency: Int
     let upstreamErrorCells: Int
+    let retries: Int
     let localReplyCells: Int
     let propagation: Int
     let malformed: Int
@@ -56,6 +58,7 @@ struct MetricNames: Sendable {
         requests = take(self.routes.count * Self.statusClasses.count)
         latency = take(self.routes.count * Self.latencyCells)
         upstreamErrorCells = take(upstreams.count * upstreamErrors.count)
+        retries = take(upstreams.count * Self.retryOutcomes.count)
         localReplyCells = take(localReplies.count)
         propagation = take(Self.propagationOutcomes.count)
         malformed = take(Self.malformedFields.count)
@@ -66,7 +69,8 @@ struct MetricNames: Sendable {
     /// What a worker counts once.
     enum WorkerCell: Int, CaseIterable {
         case downstreamsOpen, downstreamsAccepted, downstreamsRefused, acceptsRefused
-        case upstreamsOpen, upstreamsIdle, upstreamsCreated, upstreamsReused, upstreamsDistrusted, replays
+        case upstreamsOpen, upstreamsIdle, upstreamsCreated, upstreamsReused, upstreamsDistrusted
+        case replays, retriesWaiting
         case requestBytes, responseBytes
         case buffersInUse, buffersRefused
     }

@@ -99,11 +99,23 @@ struct MetricsPage {
         write(
             "upstream_replays_total", .counter, "Requests sent again after a reused connection had closed.",
             sum(.replays))
+        writeRetries()
         text.family("upstream_errors_total", .counter, "Attempts that failed, by upstream and reason.")
         for (upstream, name) in names.upstreams.enumerated() {
             let first = names.upstreamErrorCells + upstream * names.upstreamErrors.count
             for (reason, label) in names.upstreamErrors.enumerated() {
                 text.sample(sum(first + reason), ["upstream": name, "reason": label])
+            }
+        }
+    }
+
+    private mutating func writeRetries() {
+        write("retries_waiting", .gauge, "Requests that wait for their next try.", sum(.retriesWaiting))
+        text.family("upstream_retries_total", .counter, "Failures a route may retry, by what became of them.")
+        for (upstream, name) in names.upstreams.enumerated() {
+            let first = names.retries + upstream * MetricNames.retryOutcomes.count
+            for (index, label) in MetricNames.retryOutcomes.enumerated() {
+                text.sample(sum(first + index), ["upstream": name, "outcome": label])
             }
         }
     }

@@ -60,6 +60,15 @@ final class WorkerMetrics: Sendable {
         add(names.upstreamErrorCells + (Int(upstream) - 1) * names.upstreamErrors.count, reason, names.upstreamErrors)
     }
 
+    /// A failure met a route that may try again.
+    func retry(_ upstream: UInt16, _ outcome: RetryOutcome) {
+        guard upstream >= 1, upstream <= names.upstreams.count else { return }
+        cells.add(names.retries + (Int(upstream) - 1) * MetricNames.retryOutcomes.count + outcome.rawValue)
+    }
+
+    /// Exchanges that stand between two tries; noted about once a second.
+    func retries(waiting count: Int) { set(.retriesWaiting, count) }
+
     /// Bytes of bodies and heads, as an exchange counted them.
     func transferred(requestBytes: UInt64, responseBytes: UInt64) {
         add(.requestBytes, requestBytes)

@@ -31,6 +31,11 @@ final class Exchange {
     /// Minted, when the received one is absent or not acceptable.
     var requestID: RequestIDText?
     var attempt: UInt8 = 0
+    /// Retries the route still allows.
+    var triesLeft: UInt8 = 0
+    /// Monotonic microseconds by which a response must have begun, over all tries; 0: no request has gone out whole,
+    /// or the route has no retries.
+    var responseDue: UInt64 = 0
     /// Of the attempt that runs or comes next.
     var wish = Wish()
     var interimCount = 0
@@ -56,6 +61,10 @@ final class Exchange {
         if case .length(let count) = head.framing, listener.bodyLimit > 0, count > listener.bodyLimit {
             return reply(.bodyTooLarge, to: downstream)
         }
+        if let policy = found.retry {
+            triesLeft = policy.attempts
+            found.upstream?.retryBudget.noteRequest()
+        }
         acquire(for: downstream, route: found, headIsParsed: true)
     }
 
@@ -71,6 +80,8 @@ final class Exchange {
         flags = []
         interimCount = 0
         attempt = 0
+        triesLeft = 0
+        responseDue = 0
         wish = Wish()
         responseSeenCount = 0
         head = .unread

@@ -99,6 +99,7 @@ extension Exchange {
 
     /// Back to the pool; nothing of this object may be used afterwards.
     private func finish() {
+        if flags.contains(.backsOff) { worker.backOff.remove(self) }
         downstream = nil
         upstream = nil
         route = nil

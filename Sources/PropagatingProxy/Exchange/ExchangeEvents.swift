@@ -38,7 +38,8 @@ extension Exchange {
 
     func upstreamDeadlinePassed(isConnecting: Bool) {
         if isConnecting { return connectFailed(.connectTimedOut) }
-        fail(flags.contains(.responseBegun) ? .responseTruncated : .responseTimedOut)
+        if flags.contains(.responseBegun) { return fail(.responseTruncated) }
+        retryOrFail(.reset, .responseTimedOut)
     }
 
     func downstreamDeadlinePassed() {

@@ -106,6 +106,14 @@ struct ExchangeReport: BitwiseCopyable {
         recordClient(now: Clock.monotonicMicroseconds, error: error.spanError, worker: worker)
     }
 
+    /// An attempt whose response goes no further, because another attempt follows.
+    mutating func endAttempt(status: UInt16, worker: Worker) {
+        guard attemptRuns else { return }
+        responseStatus = status
+        recordClient(now: Clock.monotonicMicroseconds, error: .none, worker: worker)
+        responseStatus = 0
+    }
+
     private mutating func recordClient(now: UInt64, error: SpanError, worker: Worker) {
         attemptRuns = false
         guard isRecorded, hop.reportsAttempts else { return }

@@ -54,7 +54,8 @@ extension Exchange {
         noteUpstreamFault(error)
         dropUpstream(error)
         guard !flags.contains(.triedOther), let target = route.upstream, target.addressCount > 1 else {
-            return reply(error, to: downstream)
+            if !retryConnect(error, for: downstream) { reply(error, to: downstream) }
+            return
         }
         flags.insert(.triedOther)
         attempt += 1
@@ -77,7 +78,7 @@ extension Exchange {
         flags.insert(.requestBegun)
         requestRelay = BodyRelay(head.framing, writesChunks: head.framing == .chunked)
         downstream.retainedCount = Int(head.length)
-        if upstream.useCount > 0, !flags.contains(.raceLost) {
+        if triesLeft > 0 || upstream.useCount > 0 && !flags.contains(.raceLost) {
             flags.insert(.replayable)
         } else {
             releaseRetained(downstream)
@@ -198,7 +199,9 @@ extension Exchange {
         upstream.output.release()
         // While the response waits for the downstream to read, that deadline is the only one.
         if head.framing != .none, !flags.contains(.responseBlocked) { downstream.setDeadline(milliseconds: nil) }
-        if !flags.contains(.responseBegun) { upstream.setDeadline(milliseconds: route?.responseMilliseconds) }
+        if !flags.contains(.responseBegun), let route {
+            upstream.setDeadline(milliseconds: responseMilliseconds(route))
+        }
         // Bytes that came while the request went out have raised their event already.
         if upstream.mayRead { relayResponse(downstream, upstream) }
     }

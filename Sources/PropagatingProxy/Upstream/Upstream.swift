@@ -14,6 +14,8 @@ final class Upstream {
     /// Index in the configuration; 0 is none, for span records.
     let number: UInt16
     let settings: Configuration.UpstreamSettings
+    /// Of the routes that lead here and may try again.
+    var retryBudget: RetryBudget
     private let endpoints: [Endpoint]
     private var pools: [EndpointPool] = []
     private var turn = 0
@@ -25,6 +27,7 @@ final class Upstream {
     ) throws(EventLoopError) {
         self.number = number
         settings = upstream.settings
+        retryBudget = RetryBudget(percent: settings.retryPercent, leastPerSecond: settings.retriesPerSecond)
         endpoints = upstream.endpoints.map { Endpoint($0) }
         for endpoint in endpoints {
             try endpoint.start(

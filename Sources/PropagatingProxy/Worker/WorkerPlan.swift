@@ -46,7 +46,8 @@ struct WorkerPlan: Sendable {
         for (number, upstream) in configuration.upstreams.enumerated() {
             upstreams.append(
                 try Upstream(
-                    number: UInt16(clamping: number + 1), upstream, resolver: resolver, buffers: worker.buffers,
+                    number: UInt16(clamping: number + 1), upstream.share(among: configuration.workers),
+                    resolver: resolver, buffers: worker.buffers,
                     log: log, on: loop))
         }
         try worker.start(upstreams: upstreams, listeners: contexts(upstreams))
