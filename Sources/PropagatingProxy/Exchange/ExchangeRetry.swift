@@ -36,7 +36,7 @@ extension Exchange {
         let isReusable = response.keepAlive && flags.contains(.requestSent) && takeWhole(response, from: upstream)
         self.upstream = nil
         upstream.pool.noteOutcome(.answered(status: response.status))
-        report.endAttempt(status: response.status, worker: worker)
+        report.endAttempt(status: response.status)
         if isReusable { upstream.pool.giveBack(upstream) } else { upstream.pool.close(upstream) }
         tryAgain(downstream, afterMilliseconds: wait)
         return true
