@@ -99,12 +99,27 @@ struct MetricsPage {
         write(
             "upstream_replays_total", .counter, "Requests sent again after a reused connection had closed.",
             sum(.replays))
+        writePending()
         writeRetries()
         text.family("upstream_errors_total", .counter, "Attempts that failed, by upstream and reason.")
         for (upstream, name) in names.upstreams.enumerated() {
             let first = names.upstreamErrorCells + upstream * names.upstreamErrors.count
             for (reason, label) in names.upstreamErrors.enumerated() {
                 text.sample(sum(first + reason), ["upstream": name, "reason": label])
+            }
+        }
+    }
+
+    private mutating func writePending() {
+        text.family("upstream_pending", .gauge, "Requests that wait because their upstream's bounds are reached.")
+        for (upstream, name) in names.upstreams.enumerated() {
+            text.sample(sum(names.waiting + upstream), ["upstream": name])
+        }
+        text.family("upstream_pending_total", .counter, "Requests that met those bounds, by what became of them.")
+        for (upstream, name) in names.upstreams.enumerated() {
+            let first = names.pending + upstream * MetricNames.pendingOutcomes.count
+            for (index, label) in MetricNames.pendingOutcomes.enumerated() {
+                text.sample(sum(first + index), ["upstream": name, "outcome": label])
             }
         }
     }

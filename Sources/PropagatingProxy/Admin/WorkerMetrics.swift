@@ -66,6 +66,18 @@ final class WorkerMetrics: Sendable {
         cells.add(names.retries + (Int(upstream) - 1) * MetricNames.retryOutcomes.count + outcome.rawValue)
     }
 
+    /// A request found its upstream's bounds reached.
+    func pending(_ upstream: UInt16, _ outcome: PendingOutcome) {
+        guard upstream >= 1, upstream <= names.upstreams.count else { return }
+        cells.add(names.pending + (Int(upstream) - 1) * MetricNames.pendingOutcomes.count + outcome.rawValue)
+    }
+
+    /// Requests that wait for their upstream, noted at each change.
+    func waiting(_ upstream: UInt16, _ count: Int) {
+        guard upstream >= 1, upstream <= names.upstreams.count else { return }
+        cells.set(names.waiting + Int(upstream) - 1, UInt64(clamping: count))
+    }
+
     /// Exchanges that stand between two tries; noted about once a second.
     func retries(waiting count: Int) { set(.retriesWaiting, count) }
 

@@ -43,6 +43,7 @@ extension Exchange {
     }
 
     func downstreamDeadlinePassed() {
+        if flags.contains(.isPending) { return pendingTimedOut() }
         if flags.contains(.responseBegun) { return abort(.downstreamGone) }
         fail(.requestTimedOut)
     }

@@ -29,6 +29,7 @@ extension Exchange {
                 pool.noteOutcome(AttemptOutcome(error))
             }
             connectFailed(error)
+        case .full: waitForConnection(downstream, target)
         }
     }
 

@@ -32,6 +32,8 @@ enum ProxyError: Error, BitwiseCopyable, Equatable {
     case shuttingDown
     /// Bytes came on a new connection before a request had gone out (RFC 9112 §6.3).
     case unaskedResponse
+    /// The upstream's bounds are reached, and those that may wait do, or this one has waited long enough.
+    case upstreamOverflow
 
     /// The response status (RFC 9110 §15.5–15.6); 0 when nobody is left to tell.
     var status: UInt16 {
@@ -41,7 +43,7 @@ enum ProxyError: Error, BitwiseCopyable, Equatable {
         case .bodyTooLarge: 413
         case .headTooLarge: 431
         case .noRoute: 404
-        case .noAddress, .connectFailed, .connectTimedOut, .outOfBuffers: 503
+        case .noAddress, .connectFailed, .connectTimedOut, .outOfBuffers, .upstreamOverflow: 503
         case .upstreamClosed, .malformedResponse, .unexpectedUpgrade, .tooManyInterimResponses, .unaskedResponse: 502
         case .responseTimedOut: 504
         case .responseTruncated, .downstreamGone, .shuttingDown: 0
@@ -70,6 +72,7 @@ enum ProxyError: Error, BitwiseCopyable, Equatable {
         case .downstreamGone: "the caller closed the connection"
         case .shuttingDown: "this proxy is shutting down"
         case .unaskedResponse: "the upstream spoke before it was asked"
+        case .upstreamOverflow: "the upstream has as many requests as it may"
         }
     }
 
@@ -78,7 +81,7 @@ enum ProxyError: Error, BitwiseCopyable, Equatable {
         switch self {
         case .malformedRequest: .malformedRequest
         case .requestTimedOut, .responseTimedOut: .timeout
-        case .bodyTooLarge, .headTooLarge, .outOfBuffers: .limit
+        case .bodyTooLarge, .headTooLarge, .outOfBuffers, .upstreamOverflow: .limit
         case .noRoute: .noRoute
         case .noAddress: .nameResolution
         case .connectFailed(ECONNREFUSED): .connectionRefused

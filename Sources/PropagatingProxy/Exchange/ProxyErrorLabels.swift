@@ -6,7 +6,7 @@ extension ProxyError {
         "malformed_request", "request_timeout", "body_too_large", "head_too_large", "no_route", "no_address",
         "connect_failed", "connect_timeout", "upstream_closed", "malformed_response", "unexpected_upgrade",
         "too_many_interim_responses", "response_timeout", "response_truncated", "out_of_buffers", "downstream_gone",
-        "shutting_down", "unasked_response",
+        "shutting_down", "unasked_response", "upstream_overflow",
     ]
 
     /// Where this error's label stands in ``labels``.
@@ -30,6 +30,7 @@ extension ProxyError {
         case .downstreamGone: 15
         case .shuttingDown: 16
         case .unaskedResponse: 17
+        case .upstreamOverflow: 18
         }
     }
 }

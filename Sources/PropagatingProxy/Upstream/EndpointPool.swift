@@ -14,6 +14,9 @@ final class EndpointPool {
     /// The address as spans carry it.
     let endpoint: EndpointAddress
     private let settings: Configuration.UpstreamSettings
+    /// Of the upstream, shared with its other endpoints.
+    private let capacity: UpstreamCapacity
+    private var idleLimit: Int
     private let loop: EventLoop
     private let buffers: BufferPool
     private var idle: [UpstreamConnection] = []
@@ -25,19 +28,38 @@ final class EndpointPool {
     var idleCount: Int { idle.count }
 
     init(
-        _ address: SocketAddress, id: EndpointID, settings: Configuration.UpstreamSettings, buffers: BufferPool,
-        on loop: EventLoop
+        _ address: SocketAddress, id: EndpointID, settings: Configuration.UpstreamSettings, capacity: UpstreamCapacity,
+        buffers: BufferPool, on loop: EventLoop
     ) {
         self.id = id
         self.address = address
         endpoint = EndpointAddress(address)
         self.settings = settings
+        self.capacity = capacity
+        idleLimit = settings.maximumIdle
         self.buffers = buffers
         self.loop = loop
+        capacity.add(self)
     }
 
     /// Called once for each attempt at this endpoint, when it has ended.
     func noteOutcome(_ outcome: AttemptOutcome) {}
+
+    /// An idle connection or a new one, as far as the upstream's bounds allow.
+    func take(_ wish: Wish) -> Upstream.Acquisition {
+        if !wish.isFresh, let connection = takeIdle() { return .ready(connection) }
+        if !capacity.mayOpen {
+            // Idle connections of other endpoints hold what this one lacks.
+            if !wish.isFresh, wish.hash == 0, let connection = capacity.takeIdle(except: self) {
+                return .ready(connection)
+            }
+            guard capacity.makeRoom() else { return .full }
+        }
+        switch connect() {
+        case .success(let connection): return connection.isConnecting ? .connecting(connection) : .ready(connection)
+        case .failure(let error): return .failed(error, pool: self)
+        }
+    }
 
     // MARK: Idle connections
 
@@ -50,6 +72,7 @@ final class EndpointPool {
             // Those of this pass stand above: the last one moves into the gap.
             if lookedAtCount != idle.count - 1 { idle.swapAt(lookedAtCount, idle.count - 1) }
             let connection = idle.removeLast()
+            capacity.leftIdle()
             if connection.isQuiet { return connection }
             close(connection)
         }
@@ -59,6 +82,7 @@ final class EndpointPool {
     /// One that came back in this pass: the kernel is asked, which costs a system call.
     private func takeUnseen() -> UpstreamConnection? {
         while let connection = idle.popLast() {
+            capacity.leftIdle()
             if connection.isQuiet, connection.peek() == .nothing { return connection }
             close(connection)
         }
@@ -76,16 +100,19 @@ final class EndpointPool {
         connection.servedOne()
         // A response that filled the buffer to its last byte may have more behind it, of which no event tells.
         if connection.mayRead { _ = connection.peek() }
-        guard idle.count < settings.maximumIdle, connection.isQuiet else { return close(connection) }
+        guard idle.count < idleLimit, connection.isQuiet else { return close(connection) }
         connection.setDeadline(milliseconds: settings.poolIdleMilliseconds)
         beginPass()
         idle.append(connection)
+        capacity.becameIdle()
+        capacity.serve()
     }
 
     /// An idle connection was closed by its peer or by its idle timeout, or it spoke out of turn.
     func lost(_ connection: UpstreamConnection) {
         if let index = idle.firstIndex(where: { $0 === connection }) {
             idle.remove(at: index)
+            capacity.leftIdle()
             if index < lookedAtCount { lookedAtCount -= 1 }
         }
         close(connection)
@@ -101,10 +128,23 @@ final class EndpointPool {
         return old.count
     }
 
-    /// Closes what is idle; used when the address is gone or the worker stops.
+    /// Makes room for a connection to another endpoint.
+    func closeOldest() {
+        if let oldest = idle.first { lost(oldest) }
+    }
+
+    /// The address is gone, or the worker ends: what is idle is closed, and so is what comes back later.
+    func retire() {
+        idleLimit = 0
+        closeIdle()
+        capacity.remove(self)
+    }
+
+    /// Closes what is idle; used when the worker stops.
     func closeIdle() {
         let closing = idle
         idle.removeAll()
+        capacity.leftIdle(closing.count)
         lookedAtCount = 0
         for connection in closing { close(connection) }
     }
@@ -122,6 +162,7 @@ final class EndpointPool {
 
     private func open(_ descriptor: consuming Descriptor, isConnecting: Bool) -> UpstreamConnection {
         openCount += 1
+        capacity.opened()
         return UpstreamConnection(
             descriptor, isConnecting: isConnecting, pool: self, buffers: buffers, on: loop)
     }
@@ -130,9 +171,11 @@ final class EndpointPool {
     func close(_ connection: UpstreamConnection) {
         guard connection.isOpen else { return }
         openCount -= 1
+        capacity.closed()
         connection.exchange = nil
         connection.close()
         connection.input.release()
         connection.output.release()
+        capacity.serve()
     }
 }

@@ -9,6 +9,8 @@ final class Upstream {
         case connecting(UpstreamConnection)
         /// - Parameter pool: the endpoint that was tried, if one was.
         case failed(ProxyError, pool: EndpointPool?)
+        /// Nothing more may be in use: the exchange waits in ``Upstream/capacity``.
+        case full
     }
 
     /// Index in the configuration; 0 is none, for span records.
@@ -16,6 +18,7 @@ final class Upstream {
     let settings: Configuration.UpstreamSettings
     /// Of the routes that lead here and may try again.
     var retryBudget: RetryBudget
+    let capacity: UpstreamCapacity
     private let endpoints: [Endpoint]
     private var pools: [EndpointPool] = []
     private var turn = 0
@@ -28,6 +31,7 @@ final class Upstream {
         self.number = number
         settings = upstream.settings
         retryBudget = RetryBudget(percent: settings.retryPercent, leastPerSecond: settings.retriesPerSecond)
+        capacity = UpstreamCapacity(settings)
         endpoints = upstream.endpoints.map { Endpoint($0) }
         for endpoint in endpoints {
             try endpoint.start(
@@ -50,14 +54,11 @@ final class Upstream {
 
     /// The next endpoint's connection (round robin): an idle one, or a new one.
     func acquire(_ wish: Wish) -> Acquisition {
+        if capacity.mustWait { return .full }
         guard !pools.isEmpty else { return .failed(.noAddress, pool: nil) }
         var pool = nextInTurn()
         if pool.id == wish.avoids { pool = nextInTurn() }
-        if !wish.isFresh, let idle = pool.takeIdle() { return .ready(idle) }
-        switch pool.connect() {
-        case .success(let connection): return connection.isConnecting ? .connecting(connection) : .ready(connection)
-        case .failure(let error): return .failed(error, pool: pool)
-        }
+        return pool.take(wish)
     }
 
     private func nextInTurn() -> EndpointPool {
@@ -72,9 +73,11 @@ final class Upstream {
         for address in endpoints.flatMap(\.addresses) where !next.contains(where: { $0.address == address }) {
             let known = pools.first { $0.address == address }
             next.append(
-                known ?? EndpointPool(address, id: newID(), settings: settings, buffers: buffers, on: loop))
+                known
+                    ?? EndpointPool(
+                        address, id: newID(), settings: settings, capacity: capacity, buffers: buffers, on: loop))
         }
-        for pool in pools where !next.contains(where: { $0 === pool }) { pool.closeIdle() }
+        for pool in pools where !next.contains(where: { $0 === pool }) { pool.retire() }
         pools = next
         turn = 0
     }
@@ -91,7 +94,7 @@ final class Upstream {
 
     /// The worker has stopped: no name is looked up any more.
     func end() {
-        closeIdle()
+        for pool in pools { pool.retire() }
         pools = []
         for endpoint in endpoints { endpoint.end() }
     }

@@ -25,7 +25,7 @@ struct EndpointPoolTests {
             listener = try #require(opened.first)
             pool = EndpointPool(
                 address, id: EndpointID(number: 1), settings: Configuration.UpstreamSettings(),
-                buffers: BufferPool(limit: 8), on: loop)
+                capacity: UpstreamCapacity(Configuration.UpstreamSettings()), buffers: BufferPool(limit: 8), on: loop)
         }
 
         deinit { for peer in peers.values { close(peer) } }
