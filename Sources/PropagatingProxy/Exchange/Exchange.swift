@@ -61,11 +61,16 @@ final class Exchange {
         if case .length(let count) = head.framing, listener.bodyLimit > 0, count > listener.bodyLimit {
             return reply(.bodyTooLarge, to: downstream)
         }
+        if let key = found.stickyKey { wish.hash = hash(by: key, downstream.input, downstream) }
         if let policy = found.retry {
             triesLeft = policy.attempts
             found.upstream?.retryBudget.noteRequest()
         }
         acquire(for: downstream, route: found, headIsParsed: true)
+    }
+
+    private func hash(by key: StickyKey, _ input: borrowing Buffer, _ downstream: DownstreamConnection) -> UInt64 {
+        key.hash(input.readable, fields: worker.fields, peer: downstream.peerEndpoint)
     }
 
     /// Answers a request that could not be read.

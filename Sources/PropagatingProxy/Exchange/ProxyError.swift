@@ -30,6 +30,8 @@ enum ProxyError: Error, BitwiseCopyable, Equatable {
     case downstreamGone
     /// The grace of a shutdown has passed.
     case shuttingDown
+    /// Every endpoint fails its health checks or is ejected, and panic mode is off.
+    case noHealthyUpstream
     /// Bytes came on a new connection before a request had gone out (RFC 9112 §6.3).
     case unaskedResponse
     /// The upstream's bounds are reached, and those that may wait do, or this one has waited long enough.
@@ -43,7 +45,7 @@ enum ProxyError: Error, BitwiseCopyable, Equatable {
         case .bodyTooLarge: 413
         case .headTooLarge: 431
         case .noRoute: 404
-        case .noAddress, .connectFailed, .connectTimedOut, .outOfBuffers, .upstreamOverflow: 503
+        case .noAddress, .connectFailed, .connectTimedOut, .outOfBuffers, .noHealthyUpstream, .upstreamOverflow: 503
         case .upstreamClosed, .malformedResponse, .unexpectedUpgrade, .tooManyInterimResponses, .unaskedResponse: 502
         case .responseTimedOut: 504
         case .responseTruncated, .downstreamGone, .shuttingDown: 0
@@ -58,7 +60,7 @@ enum ProxyError: Error, BitwiseCopyable, Equatable {
         case .bodyTooLarge: "the request body is larger than this proxy accepts"
         case .headTooLarge: "the request head leaves no room for the trace fields"
         case .noRoute: "no route matches this request"
-        case .noAddress: "the upstream's name has no address"
+        case .noAddress: "dns: the upstream's name has no address"
         case .connectFailed(ECONNREFUSED): "the upstream refused the connection"
         case .connectFailed: "the upstream could not be reached"
         case .connectTimedOut: "the upstream did not accept the connection in time"
@@ -71,6 +73,7 @@ enum ProxyError: Error, BitwiseCopyable, Equatable {
         case .outOfBuffers: "this proxy is out of buffers"
         case .downstreamGone: "the caller closed the connection"
         case .shuttingDown: "this proxy is shutting down"
+        case .noHealthyUpstream: "no healthy upstream: every endpoint fails its checks or is ejected"
         case .unaskedResponse: "the upstream spoke before it was asked"
         case .upstreamOverflow: "the upstream has as many requests as it may"
         }
@@ -85,7 +88,7 @@ enum ProxyError: Error, BitwiseCopyable, Equatable {
         case .noRoute: .noRoute
         case .noAddress: .nameResolution
         case .connectFailed(ECONNREFUSED): .connectionRefused
-        case .connectFailed: .unavailable
+        case .connectFailed, .noHealthyUpstream: .unavailable
         case .connectTimedOut: .connectTimeout
         case .upstreamClosed, .responseTruncated: .connectionReset
         case .malformedResponse, .unexpectedUpgrade, .tooManyInterimResponses, .unaskedResponse: .protocolError
@@ -106,7 +109,8 @@ enum ProxyError: Error, BitwiseCopyable, Equatable {
     var isUpstreamFault: Bool {
         switch self {
         case .noAddress, .connectFailed, .connectTimedOut, .upstreamClosed, .malformedResponse,
-            .unexpectedUpgrade, .tooManyInterimResponses, .responseTimedOut, .responseTruncated, .unaskedResponse:
+            .unexpectedUpgrade, .tooManyInterimResponses, .responseTimedOut, .responseTruncated,
+            .noHealthyUpstream, .unaskedResponse:
             true
         default: false
         }

@@ -13,6 +13,13 @@ final class EndpointPool {
     let address: SocketAddress
     /// The address as spans carry it.
     let endpoint: EndpointAddress
+    /// What the process knows of it; `nil` beyond the board's bound.
+    let record: EndpointRecord?
+    /// `nil`: nobody is ejected.
+    private let judge: EjectionJudge?
+    /// Whether requests may be sent to it: it is available, or too few are.
+    var isUsable = true
+    private var publishedCount = 0
     private let settings: Configuration.UpstreamSettings
     /// Of the upstream, shared with its other endpoints.
     private let capacity: UpstreamCapacity
@@ -26,11 +33,15 @@ final class EndpointPool {
     /// Open connections, idle ones among them.
     private(set) var openCount = 0
     var idleCount: Int { idle.count }
+    /// Connections that carry an exchange or are being made for one.
+    var busyCount: Int { openCount - idle.count }
 
     init(
-        _ address: SocketAddress, id: EndpointID, settings: Configuration.UpstreamSettings, capacity: UpstreamCapacity,
-        buffers: BufferPool, on loop: EventLoop
+        _ address: SocketAddress, id: EndpointID, record: EndpointRecord?, judge: EjectionJudge?,
+        settings: Configuration.UpstreamSettings, capacity: UpstreamCapacity, buffers: BufferPool, on loop: EventLoop
     ) {
+        self.record = record
+        self.judge = judge
         self.id = id
         self.address = address
         endpoint = EndpointAddress(address)
@@ -43,7 +54,10 @@ final class EndpointPool {
     }
 
     /// Called once for each attempt at this endpoint, when it has ended.
-    func noteOutcome(_ outcome: AttemptOutcome) {}
+    func noteOutcome(_ outcome: AttemptOutcome) {
+        guard let judge, let record else { return }
+        judge.note(outcome, at: record)
+    }
 
     /// An idle connection or a new one, as far as the upstream's bounds allow.
     func take(_ wish: Wish) -> Upstream.Acquisition {
@@ -177,5 +191,28 @@ final class EndpointPool {
         connection.input.release()
         connection.output.release()
         capacity.serve()
+    }
+
+    // MARK: The process's view
+
+    /// Whether its checks pass and it is not ejected.
+    var isAvailable: Bool { record?.isAvailable ?? true }
+    /// The same for this address wherever it is known.
+    var stableName: UInt64 {
+        var hash = StableHash()
+        for byte in address.description.utf8 { hash.add(byte) }
+        return hash.value
+    }
+
+    /// Tells the process how busy it is; noted about once a second.
+    func publishBusy() {
+        record?.addActive(busyCount - publishedCount)
+        publishedCount = busyCount
+    }
+
+    /// The address is gone, or the worker ends: nothing of it is told any more.
+    func retractBusy() {
+        record?.addActive(-publishedCount)
+        publishedCount = 0
     }
 }

@@ -43,7 +43,7 @@ final class UpstreamCapacity {
     /// An idle connection of another endpoint, when no more may be opened.
     func takeIdle(except pool: EndpointPool) -> UpstreamConnection? {
         guard idleCount > 0 else { return nil }
-        for other in pools where other !== pool {
+        for other in pools where other !== pool && other.isUsable {
             if let connection = other.takeIdle() { return connection }
         }
         return nil

@@ -77,6 +77,11 @@ final class Worker {
     /// Whether every upstream's name has been looked up once.
     var isResolved: Bool { upstreams.allSatisfy(\.isResolved) }
 
+    /// Endpoints may have come to be usable, or have ceased to.
+    func verdictsChanged() {
+        for upstream in upstreams { upstream.verdictsChanged() }
+    }
+
     /// Answers go on, each with `Connection: close`.
     func beginDrain() { isDraining = true }
 
@@ -135,6 +140,7 @@ final class Worker {
             let counts = upstream.connectionCounts
             open += counts.open
             idle += counts.idle
+            upstream.publishBusy()
         }
         metrics.gauges(
             upstreamsOpen: open, upstreamsIdle: idle, buffersInUse: buffers.inUse,

@@ -24,7 +24,7 @@ struct EndpointPoolTests {
             let opened = try Listening.open(address, count: 1)
             listener = try #require(opened.first)
             pool = EndpointPool(
-                address, id: EndpointID(number: 1), settings: Configuration.UpstreamSettings(),
+                address, id: EndpointID(number: 1), record: nil, judge: nil, settings: Configuration.UpstreamSettings(),
                 capacity: UpstreamCapacity(Configuration.UpstreamSettings()), buffers: BufferPool(limit: 8), on: loop)
         }
 
