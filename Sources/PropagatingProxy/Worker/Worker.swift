@@ -17,7 +17,7 @@ final class Worker {
     var fields = FieldTable()
     /// Scratch: the `tracestate` of the head parsed last.
     var traceState = TraceState()
-    var random = SystemRandom()
+    var random = SeededRandom()
     private var sampler: Sampler
     private let wakeReporter: Bell
     /// Added to monotonic microseconds, gives microseconds since 1970; set anew each second.
