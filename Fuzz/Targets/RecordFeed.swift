@@ -46,11 +46,18 @@ extension Feed {
         span.upstream = number()
         span.listener = number()
         span.peer = endpoint()
-        span.methodText = InlineText(bytes().span)
-        span.path = InlineText(bytes().span)
-        span.host = InlineText(bytes().span)
-        span.requestID = InlineText(bytes().span)
-        span.userAgent = InlineText(bytes().span)
+        let (method, path, host, requestID, userAgent) = (bytes(), bytes(), bytes(), bytes(), bytes())
+        span.texts.set(
+            method: method.span, path: path.span, host: host.span, requestID: requestID.span, userAgent: userAgent.span)
+        span.hasAttempt = flag()
+        span.attempt.spanID = SpanID(number())
+        span.attempt.parentID = SpanID(number())
+        span.attempt.startMicroseconds = number()
+        span.attempt.durationMicroseconds = number()
+        span.attempt.peer = endpoint()
+        span.attempt.status = number()
+        span.attempt.error = SpanError(rawValue: byte()) ?? .none
+        span.attempt.resendCount = byte()
         return span
     }
 }
