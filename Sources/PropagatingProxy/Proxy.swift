@@ -25,9 +25,12 @@ public final class Proxy {
     /// - Returns: the exit code: 0 after a clean stop, 1 if it could not start.
     public static func run(_ configuration: Configuration) -> Int32 {
         Host.ignoreBrokenPipes()
+        Host.refuseCoreDumps()
+        Host.endAtOnceOnCrash()
         let descriptorLimit = Host.raiseDescriptorLimit()
         guard let log = try? Log(level: configuration.log.level, format: configuration.log.format) else { return 1 }
         defer { log.stop() }
+        if Host.isRoot { log.warn("running as root, which this program never needs; run it as another user") }
         do throws(StartError) {
             let proxy = try Proxy(configuration, log: log)
             try proxy.start(descriptorLimit: descriptorLimit)

@@ -92,13 +92,13 @@ static inline ssize_t sys_send_two(
     return sendmsg(descriptor, &message, MSG_NOSIGNAL);
 }
 
-/// 1: bytes or nothing wait; 0: the peer has ended its direction; negative: -errno, the connection is broken.
+/// 1: bytes wait; 0: the peer has ended its direction; negative: -errno, EAGAIN for an empty queue.
 static inline int sys_peek(int descriptor) {
     char byte;
     ssize_t count = recv(descriptor, &byte, 1, MSG_PEEK | MSG_DONTWAIT);
     if (count > 0) return 1;
     if (count == 0) return 0;
-    return errno == EAGAIN || errno == EINTR ? 1 : -errno;
+    return -errno;
 }
 
 static inline int sys_eventfd(void) { return eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC); }
@@ -137,6 +137,15 @@ static inline uint64_t sys_raise_descriptor_limit(void) {
         if (setrlimit(RLIMIT_NOFILE, &raised) == 0) return raised.rlim_cur;
     }
     return limit.rlim_cur;
+}
+
+/// No core file, which would hold what passes through us. 1 byte and not 0: a core that goes to a program through a pipe
+/// ignores the limit unless it is 1 (core(5)), and a file of 1 byte is not begun.
+static inline void sys_refuse_core_dumps(void) {
+    struct rlimit limit = {1, 1};
+    if (getrlimit(RLIMIT_CORE, &limit) == 0 && limit.rlim_max > 1) limit.rlim_max = 1;
+    limit.rlim_cur = limit.rlim_max;
+    setrlimit(RLIMIT_CORE, &limit);
 }
 
 /// The next option of the command line: its `val`; `:` for one without its value, `?` for one that is not in

@@ -32,6 +32,10 @@ enum ProxyError: Error, BitwiseCopyable, Equatable {
     case shuttingDown
     /// Every endpoint fails its health checks or is ejected, and panic mode is off.
     case noHealthyUpstream
+    /// Bytes came on a new connection before a request had gone out (RFC 9112 §6.3).
+    case unaskedResponse
+    /// The upstream's bounds are reached, and those that may wait do, or this one has waited long enough.
+    case upstreamOverflow
 
     /// The response status (RFC 9110 §15.5–15.6); 0 when nobody is left to tell.
     var status: UInt16 {
@@ -41,8 +45,8 @@ enum ProxyError: Error, BitwiseCopyable, Equatable {
         case .bodyTooLarge: 413
         case .headTooLarge: 431
         case .noRoute: 404
-        case .noAddress, .connectFailed, .connectTimedOut, .outOfBuffers, .noHealthyUpstream: 503
-        case .upstreamClosed, .malformedResponse, .unexpectedUpgrade, .tooManyInterimResponses: 502
+        case .noAddress, .connectFailed, .connectTimedOut, .outOfBuffers, .noHealthyUpstream, .upstreamOverflow: 503
+        case .upstreamClosed, .malformedResponse, .unexpectedUpgrade, .tooManyInterimResponses, .unaskedResponse: 502
         case .responseTimedOut: 504
         case .responseTruncated, .downstreamGone, .shuttingDown: 0
         }
@@ -70,6 +74,8 @@ enum ProxyError: Error, BitwiseCopyable, Equatable {
         case .downstreamGone: "the caller closed the connection"
         case .shuttingDown: "this proxy is shutting down"
         case .noHealthyUpstream: "no healthy upstream: every endpoint fails its checks or is ejected"
+        case .unaskedResponse: "the upstream spoke before it was asked"
+        case .upstreamOverflow: "the upstream has as many requests as it may"
         }
     }
 
@@ -78,14 +84,14 @@ enum ProxyError: Error, BitwiseCopyable, Equatable {
         switch self {
         case .malformedRequest: .malformedRequest
         case .requestTimedOut, .responseTimedOut: .timeout
-        case .bodyTooLarge, .headTooLarge, .outOfBuffers: .limit
+        case .bodyTooLarge, .headTooLarge, .outOfBuffers, .upstreamOverflow: .limit
         case .noRoute: .noRoute
         case .noAddress: .nameResolution
         case .connectFailed(ECONNREFUSED): .connectionRefused
         case .connectFailed, .noHealthyUpstream: .unavailable
         case .connectTimedOut: .connectTimeout
         case .upstreamClosed, .responseTruncated: .connectionReset
-        case .malformedResponse, .unexpectedUpgrade, .tooManyInterimResponses: .protocolError
+        case .malformedResponse, .unexpectedUpgrade, .tooManyInterimResponses, .unaskedResponse: .protocolError
         case .downstreamGone: .clientClosed
         case .shuttingDown: .shutdown
         }
@@ -104,7 +110,7 @@ enum ProxyError: Error, BitwiseCopyable, Equatable {
         switch self {
         case .noAddress, .connectFailed, .connectTimedOut, .upstreamClosed, .malformedResponse,
             .unexpectedUpgrade, .tooManyInterimResponses, .responseTimedOut, .responseTruncated,
-            .noHealthyUpstream:
+            .noHealthyUpstream, .unaskedResponse:
             true
         default: false
         }

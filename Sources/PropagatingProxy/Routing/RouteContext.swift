@@ -21,6 +21,8 @@ final class RouteContext {
     /// Overrides the upstream's own.
     private let ownResponseMilliseconds: Int?
     let fixedReply: Configuration.FixedReply?
+    /// `nil`: a request is sent again only where that is safe and due to us.
+    let retry: RetryPolicy?
 
     /// - Parameter upstreams: one per upstream of the configuration, in order.
     init(
@@ -29,6 +31,7 @@ final class RouteContext {
         self.number = number
         sampling = route.sampling
         fixedReply = route.reply
+        retry = route.retry
         ownResponseMilliseconds = route.responseMilliseconds
         switch route.rewrite {
         case .none: (pathReplacement, replacesWholePath, replacedPrefixCount) = ([], false, 0)

@@ -67,12 +67,9 @@ final class StickyKey {
     }
 
     private static func hash(of peer: EndpointAddress) -> UInt64 {
+        guard peer.byteCount > 0 else { return 0 }  // a unix socket
         var hash = StableHash()
-        var isAddress = false  // a unix socket has none
-        for index in 0..<16 {
-            hash.add(peer.ip[index])
-            if peer.ip[index] != 0 { isAddress = true }
-        }
-        return isAddress ? hash.value : 0
+        for index in 0..<16 { hash.add(peer.ip[index]) }
+        return hash.value
     }
 }
