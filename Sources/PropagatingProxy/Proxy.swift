@@ -16,6 +16,9 @@ public final class Proxy {
     private var signals: [SignalSource] = []
     private var admin: AdminServer?
     private var shutdown: Shutdown?
+    private let board: EndpointBoard
+    private var healthChecker: HealthChecker?
+    private var ejectionWatch: EjectionWatch?
 
     /// Runs until a signal ends it.
     ///
@@ -50,7 +53,11 @@ public final class Proxy {
             throw .resource(error)
         }
         let count = max(1, configuration.workers)
-        workers = (0..<count).map { _ in WorkerHandle() }
+        let workers = (0..<count).map { _ in WorkerHandle() }
+        self.workers = workers
+        board = EndpointBoard(configuration.upstreams, log: log) {
+            for worker in workers { worker.tellVerdicts() }
+        }
         let names = MetricNames(configuration)
         metricNames = names
         metrics = (0..<count).map { _ in WorkerMetrics(names) }
@@ -88,11 +95,15 @@ public final class Proxy {
                 signals.append(try SignalSource(number, on: loop) { [unowned self] in signalled() })
             }
             let bell = try reporter.start()
+            if configuration.upstreams.contains(where: { $0.healthCheck != nil }) {
+                healthChecker = try HealthChecker(configuration.upstreams, board: board, on: loop)
+            }
+            ejectionWatch = try EjectionWatch(configuration.upstreams, board: board, on: loop)
             for (index, handle) in workers.enumerated() {
                 let plan = WorkerPlan(
                     configuration: configuration, listeners: Locked(descriptors.map { $0[index] }), index: index,
                     handle: handle, metrics: metrics[index], ring: rings[index], wakeReporter: bell,
-                    descriptorLimit: descriptorLimit, log: log)
+                    descriptorLimit: descriptorLimit, board: board, log: log)
                 threads.append(try SystemThread(name: "worker-\(index)") { plan.run() })
             }
             if let adminDescriptor { try startAdmin(adminDescriptor) }
@@ -132,8 +143,8 @@ public final class Proxy {
             ready: { [unowned self] in shutdown == nil && workers.allSatisfy(\.isResolved) },
             metrics: { [unowned self] in
                 MetricsPage.render(
-                    metrics, spans: SpanFigures(reporter.snapshot()), names: metricNames,
-                    logLinesDropped: log.droppedCount)
+                    metrics, spans: SpanFigures(reporter.snapshot()), endpoints: board.figures(),
+                    names: metricNames, logLinesDropped: log.droppedCount)
             })
     }
 
@@ -152,6 +163,8 @@ public final class Proxy {
     }
 
     private func stop() -> Int32 {
+        healthChecker?.stop()
+        ejectionWatch = nil
         for thread in threads { thread.join() }
         let lost = reporter.stop(flushWithin: configuration.shutdown.flushMilliseconds)
         log.info("stopped", ["spans_lost": String(lost)])

@@ -20,12 +20,15 @@ struct ProxyErrorTests {
             (.bodyTooLarge, 413, .limit),
             (.noRoute, 404, .noRoute),
             (.noAddress, 503, .nameResolution),
+            (.noHealthyUpstream, 503, .unavailable),
             (.connectFailed(errno: ECONNREFUSED), 503, .connectionRefused),
             (.connectTimedOut, 503, .connectTimeout),
             (.upstreamClosed, 502, .connectionReset),
             (.malformedResponse(.invalidStatusLine), 502, .protocolError),
             (.responseTimedOut, 504, .timeout),
             (.downstreamGone, 0, .clientClosed),
+            (.unaskedResponse, 502, .protocolError),
+            (.upstreamOverflow, 503, .limit),
         ])
     func status(error: ProxyError, status: UInt16, type: SpanError) {
         #expect(error.status == status)
@@ -38,7 +41,7 @@ struct ProxyErrorTests {
             .malformedRequest(.invalidHost), .requestTimedOut, .bodyTooLarge, .headTooLarge, .noRoute, .noAddress,
             .connectFailed(errno: 1), .connectTimedOut, .upstreamClosed, .malformedResponse(.invalidHost),
             .unexpectedUpgrade, .tooManyInterimResponses, .responseTimedOut, .responseTruncated, .outOfBuffers,
-            .downstreamGone, .shuttingDown,
+            .downstreamGone, .shuttingDown, .noHealthyUpstream, .unaskedResponse, .upstreamOverflow,
         ]
         #expect(errors.map(\.labelIndex) == Array(ProxyError.labels.indices))
         #expect(Set(ProxyError.labels).count == ProxyError.labels.count)

@@ -20,6 +20,8 @@ struct MetricNames: Sendable {
     /// By the raw values of `Extracted.Outcome`.
     static let propagationOutcomes = ["continued", "hint", "new"]
     static let malformedFields = (0..<MalformedFields.kindCount).map { MalformedFields.label($0).description }
+    static let pendingOutcomes = PendingOutcome.allCases.map(\.label)
+    static let retryOutcomes = RetryOutcome.allCases.map(\.label)
     static let samplingReasons = SamplingReason.allCases.map(\.label.description)
 
     let routes: [String]
@@ -31,6 +33,10 @@ struct MetricNames: Sendable {
     let requests: Int
     let latency: Int
     let upstreamErrorCells: Int
+    let retries: Int
+    /// Outcomes of waiting, by upstream; then how many wait, by upstream.
+    let pending: Int
+    let waiting: Int
     let localReplyCells: Int
     let propagation: Int
     let malformed: Int
@@ -56,6 +62,9 @@ struct MetricNames: Sendable {
         requests = take(self.routes.count * Self.statusClasses.count)
         latency = take(self.routes.count * Self.latencyCells)
         upstreamErrorCells = take(upstreams.count * upstreamErrors.count)
+        retries = take(upstreams.count * Self.retryOutcomes.count)
+        pending = take(upstreams.count * Self.pendingOutcomes.count)
+        waiting = take(upstreams.count)
         localReplyCells = take(localReplies.count)
         propagation = take(Self.propagationOutcomes.count)
         malformed = take(Self.malformedFields.count)
@@ -66,7 +75,8 @@ struct MetricNames: Sendable {
     /// What a worker counts once.
     enum WorkerCell: Int, CaseIterable {
         case downstreamsOpen, downstreamsAccepted, downstreamsRefused, acceptsRefused
-        case upstreamsOpen, upstreamsIdle, upstreamsCreated, upstreamsReused, replays
+        case upstreamsOpen, upstreamsIdle, upstreamsCreated, upstreamsReused, upstreamsDistrusted
+        case replays, retriesWaiting
         case requestBytes, responseBytes
         case buffersInUse, buffersRefused
     }

@@ -32,12 +32,15 @@ struct UpstreamReader {
         defer { reader.finish() }
         let endpoints = endpoints(reader)
         notYet(reader, "protocol", "http1", later: ["http2"])
-        _ = reader.choice("balance", [("round_robin", ())])
+        let health = HealthReader(mistakes: mistakes)
         let service = reader.text("service", "the name spans give the remote service")?.text
         let host = reader.choice("host", Configuration.HostPolicy.self) ?? .keep
         return Configuration.Upstream(
             name: entry.key, service: service ?? entry.key, endpoints: endpoints, settings: settings(reader),
-            host: host, authority: endpoints.first.map { AddressNotation.authority($0) } ?? [])
+            balance: BalanceReader(mistakes: mistakes).read(reader), healthCheck: health.healthCheck(reader),
+            outlierDetection: health.outlierDetection(reader),
+            panicPercent: reader.integer("panic_threshold", 0...100, default: 50), host: host,
+            authority: endpoints.first.map { AddressNotation.authority($0) } ?? [])
     }
 
     private func endpoints(_ reader: MappingReader) -> [Configuration.EndpointName] {
@@ -65,10 +68,19 @@ struct UpstreamReader {
         defer { timeouts.finish() }
         var settings = Configuration.UpstreamSettings()
         settings.connectMilliseconds = timeouts.duration("connect", default: settings.connectMilliseconds)
+        settings.pendingMilliseconds = timeouts.duration("pending", default: settings.connectMilliseconds)
         settings.responseMilliseconds = timeouts.duration("response", default: settings.responseMilliseconds)
         settings.idleMilliseconds = timeouts.duration("idle", default: settings.idleMilliseconds)
         settings.poolIdleMilliseconds = timeouts.duration("pool_idle", default: settings.poolIdleMilliseconds)
         settings.maximumIdle = reader.integer("max_idle", 0...65_536, default: settings.maximumIdle)
+        settings.maximumConnections = reader.integer(
+            "max_connections", 1...1_000_000, default: settings.maximumConnections)
+        settings.maximumRequests = reader.integer("max_requests", 1...1_000_000, default: settings.maximumRequests)
+        settings.maximumPending = reader.integer("max_pending", 0...65_536, default: settings.maximumPending)
+        let budget = reader.mapping("retry_budget")
+        defer { budget.finish() }
+        settings.retryPercent = budget.integer("percent", 0...100, default: settings.retryPercent)
+        settings.retriesPerSecond = budget.integer("min_per_second", 0...10_000, default: settings.retriesPerSecond)
         return settings
     }
 }

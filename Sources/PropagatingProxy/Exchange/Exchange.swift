@@ -31,6 +31,13 @@ final class Exchange {
     /// Minted, when the received one is absent or not acceptable.
     var requestID: RequestIDText?
     var attempt: UInt8 = 0
+    /// Retries the route still allows.
+    var triesLeft: UInt8 = 0
+    /// Monotonic microseconds by which a response must have begun, over all tries; 0: no request has gone out whole,
+    /// or the route has no retries.
+    var responseDue: UInt64 = 0
+    /// Of the attempt that runs or comes next.
+    var wish = Wish()
     var interimCount = 0
     /// Bytes of an incomplete response head that were looked at.
     var responseSeenCount = 0
@@ -54,7 +61,16 @@ final class Exchange {
         if case .length(let count) = head.framing, listener.bodyLimit > 0, count > listener.bodyLimit {
             return reply(.bodyTooLarge, to: downstream)
         }
-        acquire(for: downstream, route: found, isFresh: false, headIsParsed: true)
+        if let key = found.stickyKey { wish.hash = hash(by: key, downstream.input, downstream) }
+        if let policy = found.retry {
+            triesLeft = policy.attempts
+            found.upstream?.retryBudget.noteRequest()
+        }
+        acquire(for: downstream, route: found, headIsParsed: true)
+    }
+
+    private func hash(by key: StickyKey, _ input: borrowing Buffer, _ downstream: DownstreamConnection) -> UInt64 {
+        key.hash(input.readable, fields: worker.fields, peer: downstream.peerEndpoint)
     }
 
     /// Answers a request that could not be read.
@@ -69,6 +85,9 @@ final class Exchange {
         flags = []
         interimCount = 0
         attempt = 0
+        triesLeft = 0
+        responseDue = 0
+        wish = Wish()
         responseSeenCount = 0
         head = .unread
         requestRelay = BodyRelay(.none, writesChunks: false)

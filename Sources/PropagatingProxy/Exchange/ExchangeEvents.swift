@@ -38,10 +38,12 @@ extension Exchange {
 
     func upstreamDeadlinePassed(isConnecting: Bool) {
         if isConnecting { return connectFailed(.connectTimedOut) }
-        fail(flags.contains(.responseBegun) ? .responseTruncated : .responseTimedOut)
+        if flags.contains(.responseBegun) { return fail(.responseTruncated) }
+        retryOrFail(.reset, .responseTimedOut)
     }
 
     func downstreamDeadlinePassed() {
+        if flags.contains(.isPending) { return pendingTimedOut() }
         if flags.contains(.responseBegun) { return abort(.downstreamGone) }
         fail(.requestTimedOut)
     }

@@ -16,7 +16,7 @@ struct ExchangeReport: BitwiseCopyable {
     private var startMicroseconds: UInt64 = 0
     private var attemptMicroseconds: UInt64 = 0
     private var epochOffset: UInt64 = 0
-    private var responseStatus: UInt16 = 0
+    private(set) var responseStatus: UInt16 = 0
     /// The context the present attempt sends upstream.
     private(set) var sentContext = TraceContext.none
 
@@ -110,6 +110,14 @@ struct ExchangeReport: BitwiseCopyable {
     mutating func endAttempt(error: ProxyError, worker: Worker) {
         guard attemptRuns else { return }
         endAttempt(now: Clock.monotonicMicroseconds, error: error.spanError)
+    }
+
+    /// An attempt whose response goes no further, because another attempt follows.
+    mutating func endAttempt(status: UInt16) {
+        guard attemptRuns else { return }
+        responseStatus = status
+        endAttempt(now: Clock.monotonicMicroseconds, error: .none)
+        responseStatus = 0
     }
 
     /// Its span is reported with the SERVER span, or when another attempt follows.

@@ -7,12 +7,12 @@ import Propagation
 extension Exchange {
     // MARK: Upstream connection
 
-    /// - Parameters:
-    ///   - isFresh: only a new connection will do.
-    ///   - headIsParsed: whether the worker's field table still holds this request's lines.
-    func acquire(for downstream: DownstreamConnection, route: RouteContext, isFresh: Bool, headIsParsed: Bool) {
+    /// An upstream connection as ``wish`` says.
+    ///
+    /// - Parameter headIsParsed: whether the worker's field table still holds this request's lines.
+    func acquire(for downstream: DownstreamConnection, route: RouteContext, headIsParsed: Bool) {
         guard let target = route.upstream else { return reply(.noAddress, to: downstream) }
-        switch target.acquire(isFresh: isFresh) {
+        switch target.acquire(wish) {
         case .ready(let connection):
             worker.metrics.upstreamConnection(isReused: connection.useCount > 0)
             adopt(connection)
@@ -21,18 +21,22 @@ extension Exchange {
             worker.metrics.upstreamConnection(isReused: false)
             adopt(connection)
             connection.setDeadline(milliseconds: target.settings.connectMilliseconds)
-        case .failed(let error, let endpoint):
-            if let endpoint {
-                report.beginAttempt(attempt, to: endpoint, worker: worker)
+        case .failed(let error, let pool):
+            if let pool {
+                wish.avoids = pool.id
+                report.beginAttempt(attempt, to: pool.endpoint, worker: worker)
                 report.endAttempt(error: error, worker: worker)
+                pool.noteOutcome(AttemptOutcome(error))
             }
             connectFailed(error)
+        case .full: waitForConnection(downstream, target)
         }
     }
 
     private func adopt(_ connection: UpstreamConnection) {
         upstream = connection
         connection.exchange = self
+        wish.avoids = connection.pool.id
         report.beginAttempt(attempt, to: connection.endpoint, worker: worker)
     }
 
@@ -40,6 +44,8 @@ extension Exchange {
     func upstreamConnected(_ upstream: UpstreamConnection, errno: CInt) {
         guard errno == 0 else { return connectFailed(.connectFailed(errno: errno)) }
         guard let downstream, let route else { return }
+        // What is said before a request is no answer to it (RFC 9112 §6.3).
+        if !upstream.isQuiet, upstream.peek() == .bytes { return fail(.unaskedResponse) }
         sendRequest(downstream, upstream, route, headIsParsed: false)
     }
 
@@ -49,11 +55,12 @@ extension Exchange {
         noteUpstreamFault(error)
         dropUpstream(error)
         guard !flags.contains(.triedOther), let target = route.upstream, target.addressCount > 1 else {
-            return reply(error, to: downstream)
+            if !retryConnect(error, for: downstream) { reply(error, to: downstream) }
+            return
         }
         flags.insert(.triedOther)
         attempt += 1
-        acquire(for: downstream, route: route, isFresh: false, headIsParsed: false)
+        acquire(for: downstream, route: route, headIsParsed: false)
     }
 
     // MARK: Head
@@ -72,7 +79,7 @@ extension Exchange {
         flags.insert(.requestBegun)
         requestRelay = BodyRelay(head.framing, writesChunks: head.framing == .chunked)
         downstream.retainedCount = Int(head.length)
-        if upstream.useCount > 0, attempt == 0 {
+        if triesLeft > 0 || upstream.useCount > 0 && !flags.contains(.raceLost) {
             flags.insert(.replayable)
         } else {
             releaseRetained(downstream)
@@ -136,7 +143,8 @@ extension Exchange {
                 if responseRelay.isComplete { return responseEnded(downstream, upstream) }
                 upstream.assumeReadable()
                 return relayResponse(downstream, upstream)
-            case .sinkFailed:
+            case .sinkFailed(let tookBytes):
+                if tookBytes { flags.insert(.requestLeft) }
                 // An early response, such as 413, may lie before the reset that stopped us.
                 flags.insert(.requestBlocked)
                 upstream.assumeReadable()
@@ -192,7 +200,9 @@ extension Exchange {
         upstream.output.release()
         // While the response waits for the downstream to read, that deadline is the only one.
         if head.framing != .none, !flags.contains(.responseBlocked) { downstream.setDeadline(milliseconds: nil) }
-        if !flags.contains(.responseBegun) { upstream.setDeadline(milliseconds: route?.responseMilliseconds) }
+        if !flags.contains(.responseBegun), let route {
+            upstream.setDeadline(milliseconds: responseMilliseconds(route))
+        }
         // Bytes that came while the request went out have raised their event already.
         if upstream.mayRead { relayResponse(downstream, upstream) }
     }

@@ -30,6 +30,12 @@ enum ProxyError: Error, BitwiseCopyable, Equatable {
     case downstreamGone
     /// The grace of a shutdown has passed.
     case shuttingDown
+    /// Every endpoint fails its health checks or is ejected, and panic mode is off.
+    case noHealthyUpstream
+    /// Bytes came on a new connection before a request had gone out (RFC 9112 §6.3).
+    case unaskedResponse
+    /// The upstream's bounds are reached, and those that may wait do, or this one has waited long enough.
+    case upstreamOverflow
 
     /// The response status (RFC 9110 §15.5–15.6); 0 when nobody is left to tell.
     var status: UInt16 {
@@ -39,8 +45,8 @@ enum ProxyError: Error, BitwiseCopyable, Equatable {
         case .bodyTooLarge: 413
         case .headTooLarge: 431
         case .noRoute: 404
-        case .noAddress, .connectFailed, .connectTimedOut, .outOfBuffers: 503
-        case .upstreamClosed, .malformedResponse, .unexpectedUpgrade, .tooManyInterimResponses: 502
+        case .noAddress, .connectFailed, .connectTimedOut, .outOfBuffers, .noHealthyUpstream, .upstreamOverflow: 503
+        case .upstreamClosed, .malformedResponse, .unexpectedUpgrade, .tooManyInterimResponses, .unaskedResponse: 502
         case .responseTimedOut: 504
         case .responseTruncated, .downstreamGone, .shuttingDown: 0
         }
@@ -54,7 +60,7 @@ enum ProxyError: Error, BitwiseCopyable, Equatable {
         case .bodyTooLarge: "the request body is larger than this proxy accepts"
         case .headTooLarge: "the request head leaves no room for the trace fields"
         case .noRoute: "no route matches this request"
-        case .noAddress: "the upstream's name has no address"
+        case .noAddress: "dns: the upstream's name has no address"
         case .connectFailed(ECONNREFUSED): "the upstream refused the connection"
         case .connectFailed: "the upstream could not be reached"
         case .connectTimedOut: "the upstream did not accept the connection in time"
@@ -67,6 +73,9 @@ enum ProxyError: Error, BitwiseCopyable, Equatable {
         case .outOfBuffers: "this proxy is out of buffers"
         case .downstreamGone: "the caller closed the connection"
         case .shuttingDown: "this proxy is shutting down"
+        case .noHealthyUpstream: "no healthy upstream: every endpoint fails its checks or is ejected"
+        case .unaskedResponse: "the upstream spoke before it was asked"
+        case .upstreamOverflow: "the upstream has as many requests as it may"
         }
     }
 
@@ -75,14 +84,14 @@ enum ProxyError: Error, BitwiseCopyable, Equatable {
         switch self {
         case .malformedRequest: .malformedRequest
         case .requestTimedOut, .responseTimedOut: .timeout
-        case .bodyTooLarge, .headTooLarge, .outOfBuffers: .limit
+        case .bodyTooLarge, .headTooLarge, .outOfBuffers, .upstreamOverflow: .limit
         case .noRoute: .noRoute
         case .noAddress: .nameResolution
         case .connectFailed(ECONNREFUSED): .connectionRefused
-        case .connectFailed: .unavailable
+        case .connectFailed, .noHealthyUpstream: .unavailable
         case .connectTimedOut: .connectTimeout
         case .upstreamClosed, .responseTruncated: .connectionReset
-        case .malformedResponse, .unexpectedUpgrade, .tooManyInterimResponses: .protocolError
+        case .malformedResponse, .unexpectedUpgrade, .tooManyInterimResponses, .unaskedResponse: .protocolError
         case .downstreamGone: .clientClosed
         case .shuttingDown: .shutdown
         }
@@ -100,7 +109,8 @@ enum ProxyError: Error, BitwiseCopyable, Equatable {
     var isUpstreamFault: Bool {
         switch self {
         case .noAddress, .connectFailed, .connectTimedOut, .upstreamClosed, .malformedResponse,
-            .unexpectedUpgrade, .tooManyInterimResponses, .responseTimedOut, .responseTruncated:
+            .unexpectedUpgrade, .tooManyInterimResponses, .responseTimedOut, .responseTruncated,
+            .noHealthyUpstream, .unaskedResponse:
             true
         default: false
         }

@@ -10,12 +10,14 @@ final class Worker {
     let loop: EventLoop
     let buffers: BufferPool
     let metrics: WorkerMetrics
+    /// Exchanges between two tries.
+    let backOff: BackOffQueue
     let ring: SpanRing
     /// Scratch: the field lines of the head parsed last.
     var fields = FieldTable()
     /// Scratch: the `tracestate` of the head parsed last.
     var traceState = TraceState()
-    var random = SystemRandom()
+    var random = IDRandom()
     private var sampler: Sampler
     private let wakeReporter: Bell
     /// Added to monotonic microseconds, gives microseconds since 1970; set anew each second.
@@ -46,6 +48,7 @@ final class Worker {
         ring: SpanRing, wakeReporter: Bell, log: Log
     ) {
         self.loop = loop
+        backOff = BackOffQueue(on: loop)
         buffers = BufferPool(limit: bufferLimit)
         self.connectionLimit = connectionLimit
         self.sampler = sampler
@@ -73,6 +76,11 @@ final class Worker {
 
     /// Whether every upstream's name has been looked up once.
     var isResolved: Bool { upstreams.allSatisfy(\.isResolved) }
+
+    /// Endpoints may have come to be usable, or have ceased to.
+    func verdictsChanged() {
+        for upstream in upstreams { upstream.verdictsChanged() }
+    }
 
     /// Answers go on, each with `Connection: close`.
     func beginDrain() { isDraining = true }
@@ -120,16 +128,19 @@ final class Worker {
 
     private func keepHouse() {
         epochOffset = Clock.epochMicroseconds &- Clock.monotonicMicroseconds
+        for upstream in upstreams { upstream.retryBudget.secondPassed() }
         publishGauges()
     }
 
     private func publishGauges() {
+        metrics.retries(waiting: backOff.count)
         var open = 0
         var idle = 0
         for upstream in upstreams {
             let counts = upstream.connectionCounts
             open += counts.open
             idle += counts.idle
+            upstream.publishBusy()
         }
         metrics.gauges(
             upstreamsOpen: open, upstreamsIdle: idle, buffersInUse: buffers.inUse,

@@ -17,13 +17,12 @@ struct WorkerPlan: Sendable {
     let wakeReporter: Bell
     /// Open descriptors this process may have.
     let descriptorLimit: Int
+    let board: EndpointBoard
     let log: Log
 
     private static let resolutionPollMilliseconds = 20
     /// Blocks of 64 KiB of all workers; only their touched pages are resident.
     private static let bufferLimit = 65_536
-    /// Descriptors kept for listeners, the reporter, the admin listener and the log.
-    private static let reservedDescriptors = 64
 
     /// The worker's whole life, on its own thread.
     func run() {
@@ -46,13 +45,15 @@ struct WorkerPlan: Sendable {
         for (number, upstream) in configuration.upstreams.enumerated() {
             upstreams.append(
                 try Upstream(
-                    number: UInt16(clamping: number + 1), upstream, resolver: resolver, buffers: worker.buffers,
-                    log: log, on: loop))
+                    number: UInt16(clamping: number + 1), upstream.share(among: configuration.workers), board: board,
+                    resolver: resolver, buffers: worker.buffers, seed: worker.random.next(), log: log, on: loop))
         }
         try worker.start(upstreams: upstreams, listeners: contexts(upstreams))
-        let wakeUp = try WakeUp(on: loop) { obey(worker) }
+        var version = board.version
+        let wakeUp = try WakeUp(on: loop) { obey(worker, &version) }
         handle.attach(wakeUp.bell)
-        obey(worker)  // an order may have come before the bell hung
+        version = -1
+        obey(worker, &version)  // an order or a verdict may have come before the bell hung
         let watch = try watchResolution(of: worker, on: loop)
         loop.run()
         watch.cancel()
@@ -60,7 +61,12 @@ struct WorkerPlan: Sendable {
         worker.end()
     }
 
-    private func obey(_ worker: Worker) {
+    /// - Parameter version: of the verdicts the worker knows.
+    private func obey(_ worker: Worker, _ version: inout Int) {
+        if version != board.version {
+            version = board.version
+            worker.verdictsChanged()
+        }
         switch handle.currentOrder {
         case .run: break
         case .drain: worker.beginDrain()
@@ -87,9 +93,14 @@ struct WorkerPlan: Sendable {
             debugPerSecond: share(sampling.debugPerSecond))
     }
 
+    /// Descriptors kept for listeners, the reporter, the admin listener and the log; and for health checks.
+    private var reservedDescriptors: Int {
+        64 + (configuration.upstreams.contains { $0.healthCheck != nil } ? HealthChecker.probeLimit : 0)
+    }
+
     /// Each downstream connection may need one upstream connection.
     private var connectionLimit: Int {
-        let possible = max(16, (descriptorLimit - Self.reservedDescriptors) / 2 / configuration.workers)
+        let possible = max(16, (descriptorLimit - reservedDescriptors) / 2 / configuration.workers)
         let wanted = configuration.limits.connections
         return wanted == 0 ? possible : min(possible, share(wanted))
     }
