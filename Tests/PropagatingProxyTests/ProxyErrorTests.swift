@@ -26,6 +26,7 @@ struct ProxyErrorTests {
             (.malformedResponse(.invalidStatusLine), 502, .protocolError),
             (.responseTimedOut, 504, .timeout),
             (.downstreamGone, 0, .clientClosed),
+            (.loopDetected, 508, .limit),
         ])
     func status(error: ProxyError, status: UInt16, type: SpanError) {
         #expect(error.status == status)
@@ -38,7 +39,7 @@ struct ProxyErrorTests {
             .malformedRequest(.invalidHost), .requestTimedOut, .bodyTooLarge, .headTooLarge, .noRoute, .noAddress,
             .connectFailed(errno: 1), .connectTimedOut, .upstreamClosed, .malformedResponse(.invalidHost),
             .unexpectedUpgrade, .tooManyInterimResponses, .responseTimedOut, .responseTruncated, .outOfBuffers,
-            .downstreamGone, .shuttingDown,
+            .downstreamGone, .shuttingDown, .loopDetected,
         ]
         #expect(errors.map(\.labelIndex) == Array(ProxyError.labels.indices))
         #expect(Set(ProxyError.labels).count == ProxyError.labels.count)

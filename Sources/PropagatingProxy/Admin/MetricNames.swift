@@ -22,6 +22,8 @@ struct MetricNames: Sendable {
     static let malformedFields = (0..<MalformedFields.kindCount).map { MalformedFields.label($0).description }
     static let samplingReasons = SamplingReason.allCases.map(\.label.description)
 
+    static let outsiderWishes = OutsiderWish.allCases.map(\.rawValue)
+
     let routes: [String]
     let upstreams: [String]
     let upstreamErrors: [String]
@@ -35,6 +37,7 @@ struct MetricNames: Sendable {
     let propagation: Int
     let malformed: Int
     let sampling: Int
+    let wishes: Int
     let worker: Int
     let count: Int
 
@@ -60,7 +63,24 @@ struct MetricNames: Sendable {
         propagation = take(Self.propagationOutcomes.count)
         malformed = take(Self.malformedFields.count)
         sampling = take(Self.samplingReasons.count)
+        wishes = take(Self.outsiderWishes.count)
         count = next
+    }
+
+    /// What became of an outsider's wish about recording.
+    enum OutsiderWish: String, CaseIterable {
+        case granted
+        /// This second's are used up; our own sampler decided.
+        case capped
+        case debugDropped = "debug_dropped"
+
+        var index: Int {
+            switch self {
+            case .granted: 0
+            case .capped: 1
+            case .debugDropped: 2
+            }
+        }
     }
 
     /// What a worker counts once.

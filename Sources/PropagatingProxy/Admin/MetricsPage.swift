@@ -125,6 +125,10 @@ struct MetricsPage {
                 MetricNames.samplingReasons,
                 names.sampling
             ),
+            (
+                "outsider_wishes_total", "Wishes to be recorded, of callers that are not trusted.", "outcome",
+                MetricNames.outsiderWishes, names.wishes
+            ),
         ]
         for family in families {
             text.family(family.name, .counter, family.help)

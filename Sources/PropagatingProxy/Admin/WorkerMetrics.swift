@@ -99,6 +99,9 @@ final class WorkerMetrics: Sendable {
 
     func sampled(_ reason: SamplingReason) { cells.add(names.sampling + Int(reason.rawValue)) }
 
+    /// A caller outside of the listener's trusted addresses wanted its trace recorded.
+    func outsiderWished(_ wish: MetricNames.OutsiderWish) { cells.add(names.wishes + wish.index) }
+
     // MARK: How
 
     private func add(_ cell: MetricNames.WorkerCell, _ number: UInt64 = 1) {

@@ -22,6 +22,7 @@ struct ConfigurationReader {
             log: log(root.mapping("log")),
             shutdown: shutdown(root.mapping("shutdown")),
             limits: limits)
+        OwnListeners(mistakes: mistakes, listeners: configuration.listeners).check(root)
         root.finish()
         return configuration
     }

@@ -8,6 +8,10 @@ extension Configuration {
         var address: ListenAddress
         var direction: Direction
         var trust: Trust
+        /// Those `trust` is for; `nil`: everybody.
+        var trustedPeers: TrustedPeers?
+        /// Of outsiders, a second and process: those whose wish to be recorded is granted. Divide by the workers.
+        var outsiderSampledPerSecond: Int
         /// In file order; not empty.
         var routes: [Route]
         var timeouts: ClientTimeouts

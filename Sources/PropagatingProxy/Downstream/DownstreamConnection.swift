@@ -24,6 +24,8 @@ final class DownstreamConnection: Socket {
     /// The peer's address, as spans and as `X-Forwarded-For` carry it.
     let peerEndpoint: EndpointAddress
     let peerText: IPText
+    /// Whether the listener takes the peer's word; false for an outsider.
+    let isTrusted: Bool
     /// Received bytes: a head, body bytes, or requests that wait their turn.
     var input: Buffer
     /// Response bytes the kernel has not taken yet.
@@ -48,6 +50,7 @@ final class DownstreamConnection: Socket {
         self.listener = listener
         peerEndpoint = EndpointAddress(peer)
         peerText = IPText(peer)
+        isTrusted = listener.trusts(peer)
         self.slot = slot
         input = Buffer(pool: worker.buffers)
         output = Buffer(pool: worker.buffers)
@@ -74,6 +77,11 @@ final class DownstreamConnection: Socket {
         case .exchanging: exchange?.downstreamDeadlinePassed()
         case .lingering, .closed: end()
         }
+    }
+
+    /// What becomes of X-Forwarded-For, -Proto and -Host: an outsider's never go on.
+    var forwardedPolicy: Configuration.ForwardedPolicy {
+        isTrusted || listener.forwarded == .off ? listener.forwarded : .overwrite
     }
 
     /// Idle between two requests.

@@ -47,7 +47,8 @@ final class Exchange {
         downstream.setDeadline(milliseconds: nil)
         let listener = downstream.listener
         let found = listener.route(for: head, in: downstream.input, fields: worker.fields)
-        take(downstream.input, from: downstream, on: listener, route: found)
+        let loops = take(downstream.input, from: downstream, on: listener, route: found)
+        if loops { return reply(.loopDetected, to: downstream) }
         guard let found else { return reply(.noRoute, to: downstream) }
         route = found
         if let fixed = found.fixedReply { return reply(fixed, to: downstream) }
@@ -77,21 +78,24 @@ final class Exchange {
     }
 
     /// Takes from the head what spans and the request upstream need, and decides about the trace.
+    ///
+    /// - Returns: whether the request goes around in circles.
     private func take(
         _ input: borrowing Buffer, from downstream: DownstreamConnection, on listener: ListenerContext,
         route: RouteContext?
-    ) {
+    ) -> Bool {
         let bytes = input.readable
         let now = Clock.monotonicMicroseconds
-        let facts = RequestFacts(bytes, fields: &worker.fields, listener: listener, worker: worker)
+        let facts = RequestFacts(bytes, fields: &worker.fields, from: downstream, listener: listener, worker: worker)
         let decision = worker.decide(
             facts.extracted, rule: route?.sampling ?? .inherit, method: head.method,
             path: bytes.extracting(head.path.range).extracting(first: Int(head.pathCount)),
-            listener: listener, nowMicroseconds: now)
+            listener: listener, isTrusted: downstream.isTrusted, nowMicroseconds: now)
         report.begin(
             at: now,
             head: head, bytes: bytes, facts: facts, decision: decision, route: route, listener: listener,
             peer: downstream.peerEndpoint, worker: worker)
         requestID = facts.mintedRequestID
+        return facts.loops
     }
 }

@@ -63,7 +63,7 @@ extension Exchange {
     ) {
         if !headIsParsed {
             // Another exchange has used the worker's table since; the head lies unchanged at the front.
-            guard worker.reparse(downstream.input, listener: downstream.listener) else { return fail(.outOfBuffers) }
+            guard worker.reparse(downstream.input, from: downstream) else { return fail(.outOfBuffers) }
         }
         guard let fits = writeHead(downstream, from: downstream.input, to: &upstream.output, route: route) else {
             return fail(.outOfBuffers)

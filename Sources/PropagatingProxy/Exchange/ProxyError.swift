@@ -30,6 +30,8 @@ enum ProxyError: Error, BitwiseCopyable, Equatable {
     case downstreamGone
     /// The grace of a shutdown has passed.
     case shuttingDown
+    /// The request has passed this proxy ``HopCount/limit`` times.
+    case loopDetected
 
     /// The response status (RFC 9110 §15.5–15.6); 0 when nobody is left to tell.
     var status: UInt16 {
@@ -42,6 +44,7 @@ enum ProxyError: Error, BitwiseCopyable, Equatable {
         case .noAddress, .connectFailed, .connectTimedOut, .outOfBuffers: 503
         case .upstreamClosed, .malformedResponse, .unexpectedUpgrade, .tooManyInterimResponses: 502
         case .responseTimedOut: 504
+        case .loopDetected: 508
         case .responseTruncated, .downstreamGone, .shuttingDown: 0
         }
     }
@@ -67,6 +70,7 @@ enum ProxyError: Error, BitwiseCopyable, Equatable {
         case .outOfBuffers: "this proxy is out of buffers"
         case .downstreamGone: "the caller closed the connection"
         case .shuttingDown: "this proxy is shutting down"
+        case .loopDetected: "this request goes around in circles"
         }
     }
 
@@ -75,7 +79,7 @@ enum ProxyError: Error, BitwiseCopyable, Equatable {
         switch self {
         case .malformedRequest: .malformedRequest
         case .requestTimedOut, .responseTimedOut: .timeout
-        case .bodyTooLarge, .headTooLarge, .outOfBuffers: .limit
+        case .bodyTooLarge, .headTooLarge, .outOfBuffers, .loopDetected: .limit
         case .noRoute: .noRoute
         case .noAddress: .nameResolution
         case .connectFailed(ECONNREFUSED): .connectionRefused

@@ -6,7 +6,7 @@ extension ProxyError {
         "malformed_request", "request_timeout", "body_too_large", "head_too_large", "no_route", "no_address",
         "connect_failed", "connect_timeout", "upstream_closed", "malformed_response", "unexpected_upgrade",
         "too_many_interim_responses", "response_timeout", "response_truncated", "out_of_buffers", "downstream_gone",
-        "shutting_down",
+        "shutting_down", "loop_detected",
     ]
 
     /// Where this error's label stands in ``labels``.
@@ -29,6 +29,7 @@ extension ProxyError {
         case .outOfBuffers: 14
         case .downstreamGone: 15
         case .shuttingDown: 16
+        case .loopDetected: 17
         }
     }
 }

@@ -15,6 +15,8 @@ final class Worker {
     var fields = FieldTable()
     /// Scratch: the `tracestate` of the head parsed last.
     var traceState = TraceState()
+    /// Scratch: entries of X-Forwarded-For, in the head parsed last, that are too many to go on.
+    var surplusForwardedCount = 0
     var random = SystemRandom()
     private var sampler: Sampler
     private let wakeReporter: Bell
@@ -177,12 +179,13 @@ final class Worker {
 
     /// Parses the head at the front of a connection's input once more, because the scratch table
     /// was used by another exchange while this one waited for its upstream.
-    func reparse(_ input: borrowing Buffer, listener: ListenerContext) -> Bool {
+    func reparse(_ input: borrowing Buffer, from downstream: DownstreamConnection) -> Bool {
+        let listener = downstream.listener
         do throws(SyntaxError) {
             let bytes = input.readable
             let progress = try parseRequestHead(bytes, alreadySeen: 0, limits: listener.headLimits, fields: &fields)
             guard case .complete = progress else { return false }
-            _ = RequestFacts(bytes, fields: &fields, listener: listener, worker: self)
+            _ = RequestFacts(bytes, fields: &fields, from: downstream, listener: listener, worker: self)
             return true
         } catch {
             return false
@@ -193,13 +196,16 @@ final class Worker {
 
     /// Keeps or mints ids and decides on recording.
     ///
-    /// - Parameter path: with or without query.
+    /// - Parameters:
+    ///   - path: with or without query.
+    ///   - isTrusted: whether the caller may ask for debug, and for a recording at any rate.
     func decide(
-        _ extracted: Extracted, rule: SamplingRule, method: Method, path: Span<UInt8>, listener: ListenerContext,
-        nowMicroseconds: UInt64
+        _ received: Extracted, rule: SamplingRule, method: Method, path: Span<UInt8>, listener: ListenerContext,
+        isTrusted: Bool, nowMicroseconds: UInt64
     ) -> TraceDecision {
         let tracing = listener.tracing
         let rule = rule == .inherit && listener.isNeverSampled(method, path) ? .never : rule
+        let extracted = isTrusted ? received : wish(received, on: listener, nowMicroseconds)
         let traceID = Hop.traceID(for: extracted, width: tracing.traceIDWidth, random: &random)
         let decision = sampler.decide(
             extracted, traceID: traceID, rule: rule, nowMicroseconds: nowMicroseconds)
@@ -208,6 +214,19 @@ final class Worker {
         let hop = Hop(
             extracted, traceID: traceID, sampling: decision.sampling, mode: tracing.mode, random: &random)
         return TraceDecision(hop: hop, isRecorded: decision.sampling.isRecorded)
+    }
+
+    /// What is left of an outsider's trace context.
+    private func wish(_ received: Extracted, on listener: ListenerContext, _ now: UInt64) -> Extracted {
+        switch received.context.sampling {
+        case .debug: metrics.outsiderWished(.debugDropped)
+        case .accept where listener.grantsWish(nowMicroseconds: now):
+            metrics.outsiderWished(.granted)
+            return received
+        case .accept: metrics.outsiderWished(.capped)
+        case .deny, .undecided: return received
+        }
+        return received.undecided
     }
 
     func decideRefused(listener: ListenerContext) -> TraceDecision {

@@ -81,11 +81,13 @@ struct WorkerPlan: Sendable {
     /// The caps of the configuration are the process's; a worker sees about its share of the requests.
     private var sampler: Sampler {
         let sampling = configuration.tracing.sampling
-        func share(_ cap: Int) -> Int { cap == 0 ? 0 : max(1, cap / configuration.workers) }
         return Sampler(
-            threshold: sampling.threshold, maxTracesPerSecond: share(sampling.maxTracesPerSecond),
-            debugPerSecond: share(sampling.debugPerSecond))
+            threshold: sampling.threshold, maxTracesPerSecond: rateShare(sampling.maxTracesPerSecond),
+            debugPerSecond: rateShare(sampling.debugPerSecond))
     }
+
+    /// What one worker may have of a number a second; 0 stays 0.
+    private func rateShare(_ cap: Int) -> Int { cap == 0 ? 0 : max(1, cap / configuration.workers) }
 
     /// Each downstream connection may need one upstream connection.
     private var connectionLimit: Int {
@@ -114,7 +116,7 @@ struct WorkerPlan: Sendable {
             let context = ListenerContext(
                 number: UInt16(clamping: number), listener, routes: routes,
                 connectionLimit: listener.maximumConnections == 0 ? Int.max : share(listener.maximumConnections),
-                configuration)
+                wishesPerSecond: rateShare(listener.outsiderSampledPerSecond), configuration)
             contexts.append((listeners[number], context))
         }
         return contexts
