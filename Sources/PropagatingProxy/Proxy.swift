@@ -26,6 +26,7 @@ public final class Proxy {
         guard let log = try? Log(level: configuration.log.level, format: configuration.log.format) else { return 1 }
         defer { log.stop() }
         do throws(StartError) {
+            try checkCapacity(configuration, descriptorLimit: descriptorLimit)
             let proxy = try Proxy(configuration, log: log)
             try proxy.start(descriptorLimit: descriptorLimit)
             proxy.loop.run()
@@ -33,6 +34,16 @@ public final class Proxy {
         } catch {
             log.error("cannot start", ["reason": error.text])
             return 1
+        }
+    }
+
+    /// Connections that were promised and can never be had are a mistake to be told now, not under load.
+    private static func checkCapacity(_ configuration: Configuration, descriptorLimit: Int) throws(StartError) {
+        let capacity = WorkerPlan.connectionCapacity(descriptorLimit: descriptorLimit)
+        var wanted = [("limits.connections", configuration.limits.connections)]
+        wanted += configuration.listeners.map { ("max_connections of listener \($0.name)", $0.maximumConnections) }
+        for (name, count) in wanted where count > capacity {
+            throw .descriptors(wanted: name, count, limit: descriptorLimit, capacity: capacity)
         }
     }
 
@@ -160,11 +171,16 @@ public final class Proxy {
 enum StartError: Error {
     case listener(name: String, address: String, EventLoopError)
     case resource(EventLoopError)
+    /// The limit of open files leaves room for fewer connections than the configuration asks for.
+    case descriptors(wanted: String, Int, limit: Int, capacity: Int)
 
     var text: String {
         switch self {
         case .listener(let name, let address, let error): "listener \(name) on \(address): \(error.text)"
         case .resource(let error): error.text
+        case .descriptors(let name, let count, let limit, let capacity):
+            "\(name) is \(count), but the limit of \(limit) open files leaves room for \(capacity):"
+                + " raise it (ulimit -n) or lower the number"
         }
     }
 }

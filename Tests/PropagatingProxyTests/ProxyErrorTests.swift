@@ -27,6 +27,10 @@ struct ProxyErrorTests {
             (.responseTimedOut, 504, .timeout),
             (.downstreamGone, 0, .clientClosed),
             (.loopDetected, 508, .limit),
+            (.requestTooSlow, 408, .timeout),
+            (.overloaded, 503, .limit),
+            (.connecting(errno: EMFILE), 503, .limit),
+            (.connecting(errno: ECONNREFUSED), 503, .connectionRefused),
         ])
     func status(error: ProxyError, status: UInt16, type: SpanError) {
         #expect(error.status == status)
@@ -39,7 +43,7 @@ struct ProxyErrorTests {
             .malformedRequest(.invalidHost), .requestTimedOut, .bodyTooLarge, .headTooLarge, .noRoute, .noAddress,
             .connectFailed(errno: 1), .connectTimedOut, .upstreamClosed, .malformedResponse(.invalidHost),
             .unexpectedUpgrade, .tooManyInterimResponses, .responseTimedOut, .responseTruncated, .outOfBuffers,
-            .downstreamGone, .shuttingDown, .loopDetected,
+            .downstreamGone, .shuttingDown, .loopDetected, .requestTooSlow, .overloaded, .outOfDescriptors,
         ]
         #expect(errors.map(\.labelIndex) == Array(ProxyError.labels.indices))
         #expect(Set(ProxyError.labels).count == ProxyError.labels.count)

@@ -89,5 +89,6 @@ struct MetricNames: Sendable {
         case upstreamsOpen, upstreamsIdle, upstreamsCreated, upstreamsReused, replays
         case requestBytes, responseBytes
         case buffersInUse, buffersRefused
+        case bufferPages, bufferPageLimit, overloadStage, keepAliveShed
     }
 }

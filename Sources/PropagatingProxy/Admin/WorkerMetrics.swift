@@ -79,6 +79,16 @@ final class WorkerMetrics: Sendable {
         set(.acceptsRefused, acceptsRefused)
     }
 
+    /// What buffers take now, noted about once a second.
+    func memory(pages: Int, limit: Int, stage: OverloadStage) {
+        set(.bufferPages, pages)
+        set(.bufferPageLimit, limit)
+        set(.overloadStage, stage.rawValue)
+    }
+
+    /// A connection was ended, or marked to end, because buffers run short.
+    func keepAliveShed() { add(.keepAliveShed) }
+
     // MARK: Decisions
 
     /// - Parameter reason: an index of the names' `localReplies`.

@@ -33,6 +33,8 @@ extension Configuration {
         var requestHeadMilliseconds = 10_000
         var requestBodyIdleMilliseconds = 30_000
         var keepAliveMilliseconds = 60_000
+        /// Bytes a second of a body, on average over the time it is waited for; 0 asks for none.
+        var requestBodyRate = 500
     }
 
     /// What becomes of X-Forwarded-For, -Proto and -Host.

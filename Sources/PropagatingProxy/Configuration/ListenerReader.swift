@@ -72,6 +72,8 @@ struct ListenerReader {
         timeouts.requestHeadMilliseconds = reader.duration("request_head", default: timeouts.requestHeadMilliseconds)
         timeouts.requestBodyIdleMilliseconds = reader.duration(
             "request_body_idle", default: timeouts.requestBodyIdleMilliseconds)
+        timeouts.requestBodyRate = reader.integer(
+            "request_body_rate", 0...1_000_000_000, default: timeouts.requestBodyRate)
         timeouts.keepAliveMilliseconds = reader.duration("keep_alive", default: timeouts.keepAliveMilliseconds)
         return timeouts
     }

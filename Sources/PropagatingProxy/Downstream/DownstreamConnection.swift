@@ -74,7 +74,7 @@ final class DownstreamConnection: Socket {
         switch state {
         case .readingHead where input.isEmpty: end()
         case .readingHead: refuse(.requestTimedOut)
-        case .exchanging: exchange?.downstreamDeadlinePassed()
+        case .exchanging: exchange?.downstreamDeadlinePassed(self)
         case .lingering, .closed: end()
         }
     }
@@ -111,6 +111,10 @@ final class DownstreamConnection: Socket {
                     return true
                 }
                 seenCount = input.count
+                if worker.isPressed, worker.overloadStage >= .requests {
+                    refuse(.overloaded)
+                    return false
+                }
             } catch {
                 refuse(.malformedRequest(error))
                 return false

@@ -32,6 +32,7 @@ final class Exchange {
     var requestID: RequestIDText?
     var attempt: UInt8 = 0
     var interimCount = 0
+    var bodyWatch = BodyWatch()
     /// Bytes of an incomplete response head that were looked at.
     var responseSeenCount = 0
 
@@ -44,6 +45,7 @@ final class Exchange {
         start(downstream)
         self.head = head
         if head.keepAlive, !worker.isDraining { flags.insert(.keepsAlive) }
+        if worker.isPressed, !isAdmitted(downstream) { return }
         downstream.setDeadline(milliseconds: nil)
         let listener = downstream.listener
         let found = listener.route(for: head, in: downstream.input, fields: worker.fields)
@@ -56,6 +58,19 @@ final class Exchange {
             return reply(.bodyTooLarge, to: downstream)
         }
         acquire(for: downstream, route: found, isFresh: false, headIsParsed: true)
+    }
+
+    /// Buffers run short: what this request gets of the usual.
+    private func isAdmitted(_ downstream: DownstreamConnection) -> Bool {
+        let stage = worker.overloadStage
+        if stage >= .keepAlive, flags.contains(.keepsAlive) {
+            flags.remove(.keepsAlive)
+            worker.metrics.keepAliveShed()
+        }
+        guard stage >= .requests else { return true }
+        report.beginRefused(listener: downstream.listener, peer: downstream.peerEndpoint, worker: worker)
+        reply(.overloaded, to: downstream)
+        return false
     }
 
     /// Answers a request that could not be read.

@@ -41,9 +41,17 @@ extension Exchange {
         fail(flags.contains(.responseBegun) ? .responseTruncated : .responseTimedOut)
     }
 
-    func downstreamDeadlinePassed() {
+    func downstreamDeadlinePassed(_ downstream: DownstreamConnection) {
+        var error = ProxyError.requestTimedOut
+        if flags.contains(.bodyTimed) {
+            switch bodyStepPassed(downstream) {
+            case .goesOn: return
+            case .idle: break
+            case .tooSlow: error = .requestTooSlow
+            }
+        }
         if flags.contains(.responseBegun) { return abort(.downstreamGone) }
-        fail(.requestTimedOut)
+        fail(error)
     }
 
     /// The worker stops now.

@@ -26,4 +26,6 @@ struct ExchangeFlags: OptionSet, BitwiseCopyable {
     /// The request waits for the upstream's socket.
     static let requestBlocked = ExchangeFlags(rawValue: 1024)
     static let continueSent = ExchangeFlags(rawValue: 2048)
+    /// The downstream's deadline is a step of ``BodyWatch``.
+    static let bodyTimed = ExchangeFlags(rawValue: 32_768)
 }

@@ -32,16 +32,30 @@ enum ProxyError: Error, BitwiseCopyable, Equatable {
     case shuttingDown
     /// The request has passed this proxy ``HopCount/limit`` times.
     case loopDetected
+    /// The body comes below the listener's rate.
+    case requestTooSlow
+    /// The worker's buffers run short: ``OverloadStage/requests``.
+    case overloaded
+    /// This process may open no more sockets.
+    case outOfDescriptors
+
+    /// What a connect that failed at once means: not every reason is the upstream's.
+    static func connecting(errno: CInt) -> ProxyError {
+        switch errno {
+        case EMFILE, ENFILE: .outOfDescriptors
+        default: .connectFailed(errno: errno)
+        }
+    }
 
     /// The response status (RFC 9110 §15.5–15.6); 0 when nobody is left to tell.
     var status: UInt16 {
         switch self {
         case .malformedRequest(let error): error.status
-        case .requestTimedOut: 408
+        case .requestTimedOut, .requestTooSlow: 408
         case .bodyTooLarge: 413
         case .headTooLarge: 431
         case .noRoute: 404
-        case .noAddress, .connectFailed, .connectTimedOut, .outOfBuffers: 503
+        case .noAddress, .connectFailed, .connectTimedOut, .outOfBuffers, .overloaded, .outOfDescriptors: 503
         case .upstreamClosed, .malformedResponse, .unexpectedUpgrade, .tooManyInterimResponses: 502
         case .responseTimedOut: 504
         case .loopDetected: 508
@@ -71,6 +85,9 @@ enum ProxyError: Error, BitwiseCopyable, Equatable {
         case .downstreamGone: "the caller closed the connection"
         case .shuttingDown: "this proxy is shutting down"
         case .loopDetected: "this request goes around in circles"
+        case .requestTooSlow: "the request body arrived too slowly"
+        case .overloaded: "this proxy is overloaded"
+        case .outOfDescriptors: "this proxy is out of file descriptors"
         }
     }
 
@@ -78,8 +95,8 @@ enum ProxyError: Error, BitwiseCopyable, Equatable {
     var spanError: SpanError {
         switch self {
         case .malformedRequest: .malformedRequest
-        case .requestTimedOut, .responseTimedOut: .timeout
-        case .bodyTooLarge, .headTooLarge, .outOfBuffers, .loopDetected: .limit
+        case .requestTimedOut, .requestTooSlow, .responseTimedOut: .timeout
+        case .bodyTooLarge, .headTooLarge, .outOfBuffers, .loopDetected, .overloaded, .outOfDescriptors: .limit
         case .noRoute: .noRoute
         case .noAddress: .nameResolution
         case .connectFailed(ECONNREFUSED): .connectionRefused
@@ -95,7 +112,7 @@ enum ProxyError: Error, BitwiseCopyable, Equatable {
     /// Whether what follows on the downstream connection cannot be read as another request.
     var breaksFraming: Bool {
         switch self {
-        case .malformedRequest, .requestTimedOut, .headTooLarge: true
+        case .malformedRequest, .requestTimedOut, .requestTooSlow, .headTooLarge: true
         default: false
         }
     }

@@ -6,7 +6,7 @@ extension ProxyError {
         "malformed_request", "request_timeout", "body_too_large", "head_too_large", "no_route", "no_address",
         "connect_failed", "connect_timeout", "upstream_closed", "malformed_response", "unexpected_upgrade",
         "too_many_interim_responses", "response_timeout", "response_truncated", "out_of_buffers", "downstream_gone",
-        "shutting_down", "loop_detected",
+        "shutting_down", "loop_detected", "request_too_slow", "overload", "out_of_descriptors",
     ]
 
     /// Where this error's label stands in ``labels``.
@@ -30,6 +30,9 @@ extension ProxyError {
         case .downstreamGone: 15
         case .shuttingDown: 16
         case .loopDetected: 17
+        case .requestTooSlow: 18
+        case .overloaded: 19
+        case .outOfDescriptors: 20
         }
     }
 }

@@ -41,14 +41,22 @@ final class Worker {
     private let log: Log
     private(set) var openCount = 0
     private let connectionLimit: Int
+    private let bufferPages: Int
+    private let overloadMarks: OverloadMarks
+    /// Refused connections that the log knows of.
+    private var toldRefusedCount = 0
 
-    /// - Parameter connectionLimit: downstream connections beyond it, over all listeners, are closed at once.
+    /// - Parameters:
+    ///   - bufferPages: memory of all buffers, in pages of ``BufferPool/pageSize``.
+    ///   - connectionLimit: downstream connections beyond it, over all listeners, are closed at once.
     init(
-        loop: EventLoop, bufferLimit: Int, connectionLimit: Int, sampler: Sampler, metrics: WorkerMetrics,
+        loop: EventLoop, bufferPages: Int, connectionLimit: Int, sampler: Sampler, metrics: WorkerMetrics,
         ring: SpanRing, wakeReporter: Bell, log: Log
     ) {
         self.loop = loop
-        buffers = BufferPool(limit: bufferLimit)
+        buffers = BufferPool(limit: bufferPages, pages: bufferPages)
+        self.bufferPages = bufferPages
+        overloadMarks = OverloadMarks(pages: bufferPages)
         self.connectionLimit = connectionLimit
         self.sampler = sampler
         self.metrics = metrics
@@ -123,6 +131,39 @@ final class Worker {
     private func keepHouse() {
         epochOffset = Clock.epochMicroseconds &- Clock.monotonicMicroseconds
         publishGauges()
+        if isPressed { relieve() }
+        tellOfRefusals()
+    }
+
+    // MARK: Overload
+
+    /// Whether anything has to be given up for want of buffers.
+    @inline(__always)
+    var isPressed: Bool { buffers.pagesInUse >= overloadMarks.spans }
+
+    var overloadStage: OverloadStage { overloadMarks.stage(atPages: buffers.pagesInUse) }
+
+    /// Once a second while buffers run short.
+    private func relieve() {
+        let stage = overloadStage
+        log.limited(
+            .warn, key: "buffers run short", everySeconds: 10, nil,
+            ["bytes": String(buffers.pagesInUse * BufferPool.pageSize), "stage": "\(stage)"])
+        guard stage >= .keepAlive else { return }
+        for connection in downstreams {
+            guard let connection, connection.isIdle else { continue }
+            connection.setDeadline(milliseconds: Self.farewellMilliseconds)
+            metrics.keepAliveShed()
+        }
+    }
+
+    private func tellOfRefusals() {
+        let count = listeners.reduce(0) { $0 + $1.refusedCount }
+        guard count > toldRefusedCount else { return }
+        log.limited(
+            .warn, key: "out of file descriptors", everySeconds: 10, "out of file descriptors: connections are refused",
+            ["refused": String(count - toldRefusedCount)])
+        toldRefusedCount = count
     }
 
     private func publishGauges() {
@@ -136,6 +177,7 @@ final class Worker {
         metrics.gauges(
             upstreamsOpen: open, upstreamsIdle: idle, buffersInUse: buffers.inUse,
             buffersRefused: buffers.refusedCount, acceptsRefused: listeners.reduce(0) { $0 + $1.refusedCount })
+        metrics.memory(pages: buffers.pagesInUse, limit: bufferPages, stage: overloadStage)
     }
 
     // MARK: Downstream connections
@@ -245,6 +287,7 @@ final class Worker {
     /// - Parameter change: what differs from `span`, made in the ring itself.
     @inline(__always)
     func record(_ span: borrowing SpanRecord, _ change: (inout SpanRecord) -> Void) {
+        if isPressed { return ring.shedOne() }
         if ring.push(span, change) { wakeReporter.ring() }
     }
 }

@@ -20,8 +20,8 @@ struct WorkerPlan: Sendable {
     let log: Log
 
     private static let resolutionPollMilliseconds = 20
-    /// Blocks of 64 KiB of all workers; only their touched pages are resident.
-    private static let bufferLimit = 65_536
+    /// A worker with less could serve hardly anybody.
+    private static let leastBufferPages = 64
     /// Descriptors kept for listeners, the reporter, the admin listener and the log.
     private static let reservedDescriptors = 64
 
@@ -38,7 +38,7 @@ struct WorkerPlan: Sendable {
     private func runWorker() throws(EventLoopError) {
         let loop = try EventLoop()
         let worker = Worker(
-            loop: loop, bufferLimit: Self.bufferLimit / configuration.workers,
+            loop: loop, bufferPages: bufferPages,
             connectionLimit: connectionLimit, sampler: sampler,
             metrics: metrics, ring: ring, wakeReporter: wakeReporter, log: log)
         let resolver = try Resolver(on: loop)
@@ -89,9 +89,16 @@ struct WorkerPlan: Sendable {
     /// What one worker may have of a number a second; 0 stays 0.
     private func rateShare(_ cap: Int) -> Int { cap == 0 ? 0 : max(1, cap / configuration.workers) }
 
-    /// Each downstream connection may need one upstream connection.
+    /// One worker's share of the memory for buffers.
+    private var bufferPages: Int {
+        max(Self.leastBufferPages, configuration.limits.bufferBytes / BufferPool.pageSize / configuration.workers)
+    }
+
+    /// Downstream connections that a process with so many descriptors can serve: each may need one upstream connection.
+    static func connectionCapacity(descriptorLimit: Int) -> Int { max(0, (descriptorLimit - reservedDescriptors) / 2) }
+
     private var connectionLimit: Int {
-        let possible = max(16, (descriptorLimit - Self.reservedDescriptors) / 2 / configuration.workers)
+        let possible = max(16, Self.connectionCapacity(descriptorLimit: descriptorLimit) / configuration.workers)
         let wanted = configuration.limits.connections
         return wanted == 0 ? possible : min(possible, share(wanted))
     }

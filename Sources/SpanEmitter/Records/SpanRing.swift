@@ -18,6 +18,8 @@ public final class SpanRing: @unchecked Sendable {
     @usableFromInline let head = Atomic<UInt64>(0)
     /// Records refused since the start; written by the worker.
     @usableFromInline let refused = Atomic<UInt64>(0)
+    /// Records given up without a look at the ring; written by the worker.
+    private let shed = Atomic<UInt64>(0)
     /// Keeps the two writers 128 bytes apart: neighbouring cache lines are fetched in pairs.
     private let padding = InlineArray<16, UInt64>(repeating: 0)
     /// Records drained since the start; written by the reporter.
@@ -54,6 +56,9 @@ public final class SpanRing: @unchecked Sendable {
         return used >= mask >> 2 ? wake() : false
     }
 
+    /// The worker only: counts a record that is given up for want of memory elsewhere.
+    public func shedOne() { shed.store(shed.load(ordering: .relaxed) &+ 1, ordering: .relaxed) }
+
     @usableFromInline
     func wake() -> Bool {
         guard wokenTail != seenTail else { return false }
@@ -77,6 +82,8 @@ public final class SpanRing: @unchecked Sendable {
     var pushedCount: UInt64 { head.load(ordering: .acquiring) }
     /// Any thread: records that found the ring full.
     public var droppedCount: UInt64 { refused.load(ordering: .relaxed) }
+    /// Any thread: records given up by ``shedOne()``.
+    public var shedCount: UInt64 { shed.load(ordering: .relaxed) }
 
     deinit { unsafe slots.deallocate() }
 }
