@@ -31,14 +31,22 @@ struct EncodingTests {
     /// The worked example: name, peer's service and two tags as given there.
     static func example<Format: SpanFormat>(_ format: Format, _ encoding: SpanEncoding) -> [UInt8] {
         var format = format
-        let span = record()
+        var span = record()
         var out = ByteWriter()
-        format.begin(span, name: Array("index".utf8).span, remoteName: Array("curl".utf8).span, into: &out)
-        format.tag("http.method", Array("GET".utf8), into: &out)
+        format.begin(&span, name: Array("index".utf8).span, remoteName: Array("curl".utf8).span, into: &out)
+        format.tag("http.method", Array("GET".utf8).span, into: &out)
         format.tag("http.status_code", number: 200, into: &out)
-        format.end(span, into: &out)
+        format.end(&span, into: &out)
+        return framed(out, BatchFrame(encoding, names: names))
+    }
+
+    /// The body of a post with one span.
+    static func framed(_ span: borrowing ByteWriter, _ frame: BatchFrame) -> [UInt8] {
         var body = ByteWriter()
-        BatchFrame(encoding, names: names).write(out.span, count: 1, into: &body)
+        let bytes = span.span.extracting(droppingFirst: frame.skippedCount)
+        frame.writePrefix(spans: 1, byteCount: bytes.count, into: &body)
+        body.append(bytes)
+        body.append(frame.suffix)
         return array(body.span)
     }
 
@@ -63,29 +71,27 @@ struct EncodingTests {
     @Test("OTLP is byte for byte what protobuf-python writes")
     func otlp() {
         var format = OTLPProtobuf()
-        let span = Self.record()
+        var span = Self.record()
         var out = ByteWriter()
-        format.begin(span, name: Array("GET".utf8).span, remoteName: [UInt8]().span, into: &out)
-        format.tag("http.request.method", Array("GET".utf8), into: &out)
-        format.tag("url.path", Array("/".utf8), into: &out)
-        format.tag("url.scheme", Array("http".utf8), into: &out)
+        format.begin(&span, name: Array("GET".utf8).span, remoteName: [UInt8]().span, into: &out)
+        format.tag("http.request.method", Array("GET".utf8).span, into: &out)
+        format.tag("url.path", Array("/".utf8).span, into: &out)
+        format.tag("url.scheme", Array("http".utf8).span, into: &out)
         format.tag("http.response.status_code", number: 200, into: &out)
-        format.end(span, into: &out)
-        var body = ByteWriter()
-        BatchFrame(.otlpProtobuf, resource: [("service.name", "ExternalProxy")], scope: ("edge", "1.0"))
-            .write(out.span, count: 1, into: &body)
-        #expect(Self.hex(array(body.span)) == Golden.otlp)
+        format.end(&span, into: &out)
+        let frame = BatchFrame(
+            .otlpProtobuf, resource: [("service.name", "ExternalProxy")], scope: ("edge", "1.0"))
+        #expect(Self.hex(Self.framed(out, frame)) == Golden.otlp)
     }
 
     static func json(_ span: SpanRecord, _ encoding: SpanEncoding = .zipkinV2JSON, _ profile: TagProfile = .zipkin)
         throws -> (text: String, object: [String: Any])
     {
         let encoder = SpanEncoder(encoding, profile: profile, names: names)
+        var span = span
         var out = ByteWriter()
-        encoder.encode(span, into: &out)
-        var body = ByteWriter()
-        encoder.frame.write(out.span, count: 1, into: &body)
-        let bytes = array(body.span)
+        encoder.encode(&span, into: &out)
+        let bytes = framed(out, encoder.frame)
         let list = try JSONSerialization.jsonObject(with: Data(bytes)) as? [[String: Any]]
         return (String(decoding: bytes, as: UTF8.self), list?.first ?? [:])
     }
@@ -97,7 +103,7 @@ struct EncodingTests {
         ])
     func traps(path: String) throws {
         var span = Self.record()
-        span.path = InlineText(Array(path.utf8).span)
+        span.set(path: Array(path.utf8))
         for encoding in [SpanEncoding.zipkinV1JSON, .zipkinV2JSON] {
             let (text, object) = try Self.json(span, encoding)
             if encoding == .zipkinV1JSON {
@@ -112,10 +118,10 @@ struct EncodingTests {
     @Test("Bytes that are no UTF-8 are replaced, in every encoding", arguments: SpanEncoding.allCases)
     func invalidText(encoding: SpanEncoding) {
         var span = Self.record()
-        span.path = InlineText([0x2F, 0xFF, 0xC3].span)
+        span.set(path: [0x2F, 0xFF, 0xC3])
         let encoder = SpanEncoder(encoding, profile: .zipkin, names: Self.names)
         var out = ByteWriter()
-        encoder.encode(span, into: &out)
+        encoder.encode(&span, into: &out)
         #expect(Self.hex(array(out.span)).contains("2fefbfbdefbfbd"))
     }
 
@@ -148,8 +154,7 @@ struct EncodingTests {
     func profiles() throws {
         var span = Self.record()
         (span.route, span.upstream) = (1, 1)
-        span.host = InlineText(Array("shop.example:8080".utf8).span)
-        span.path = InlineText(Array("/cart".utf8).span)
+        span.set(path: Array("/cart".utf8), host: Array("shop.example:8080".utf8))
         for profile in TagProfile.allCases {
             _ = try Self.json(span, .zipkinV1JSON, profile)
             let server = try Self.json(span, .zipkinV2JSON, profile).object
@@ -165,12 +170,63 @@ struct EncodingTests {
         #expect(tags?["network.protocol.version"] == "1.1")
     }
 
-    @Test("Long text is cut between characters")
+    @Test("Long text is cut between characters, and the texts behind it stay whole")
     func cut() {
-        let text = InlineText<16>(Array(String(repeating: "é", count: 20).utf8).span)
-        #expect(text.count == 16)
-        let odd = InlineText<17>(Array(String(repeating: "é", count: 20).utf8).span)
-        #expect(odd.count == 16)
+        let long = Array(String(repeating: "é", count: 100).utf8)
+        var span = SpanRecord()
+        span.set(path: [0x2F] + long, host: long, requestID: Array("id".utf8))
+        #expect(span.texts.path.count == 191 && span.texts.host.count == 64)
+        #expect(array(span.texts.requestID) == Array("id".utf8) && span.texts.userAgent.isEmpty)
         #expect(MemoryLayout<SpanRecord>.size <= 640)
+    }
+
+    @Test("A record with an attempt is a SERVER span and its CLIENT child, and stays what it was")
+    func attempt() throws {
+        var span = Self.record()
+        span.upstream = 1
+        span.attempt.spanID = SpanID(7)
+        span.attempt.parentID = span.spanID
+        span.attempt.status = 503
+        span.attempt.peer = Self.endpoint("203.0.113.9", 9080)
+        span.hasAttempt = true
+        let server = try Self.json(span).text
+        span.swapAttempt()
+        let client = try Self.json(span).object
+        #expect(client["kind"] as? String == "CLIENT" && client["id"] as? String == "0000000000000007")
+        #expect(client["parentId"] as? String == "e457b5a2e4d86bd1")
+        #expect((client["remoteEndpoint"] as? [String: Any])?["ipv4"] as? String == "203.0.113.9")
+        #expect((client["tags"] as? [String: String])?["error"] == "503")
+        span.swapAttempt()
+        #expect(try Self.json(span).text == server)
+    }
+
+    @Test("Addresses are written as they are read", arguments: ["0.0.0.1", "10.20.30.40", "127.0.0.1", "255.100.99.9"])
+    func addresses(text: String) {
+        var out = ByteWriter()
+        out.append(ipText: Self.endpoint(text, 1))
+        #expect(String(decoding: array(out.span), as: UTF8.self) == text)
+    }
+
+    @Test("Every byte of text of every length is either plain in JSON or escaped")
+    func everyByte() throws {
+        for byte in UInt8(0)...127 {
+            for length in 1...17 {
+                let text = [UInt8](repeating: 0x61, count: length - 1) + [byte]
+                var out = ByteWriter()
+                out.append("[\"")
+                out.append(jsonText: text.span)
+                out.append("\"]")
+                let read = try JSONSerialization.jsonObject(with: Data(array(out.span))) as? [String]
+                #expect(read == [String(decoding: text, as: UTF8.self)])
+            }
+        }
+    }
+}
+
+extension SpanRecord {
+    mutating func set(path: [UInt8] = [], host: [UInt8] = [], requestID: [UInt8] = []) {
+        let none: [UInt8] = []
+        texts.set(
+            method: none.span, path: path.span, host: host.span, requestID: requestID.span, userAgent: none.span)
     }
 }

@@ -54,8 +54,8 @@ struct RealCollectorTests {
             try reporter.start()
             var span = EncodingTests.record()
             span.traceID = TraceID(high: 1, low: UInt64(index) + 1)
-            span.path = InlineText(Array("/x.Svc/GetEndpoint".utf8).span)
-            ring.push(span)
+            span.set(path: Array("/x.Svc/GetEndpoint".utf8))
+            ring.push(&span)
             reporter.stop(flushWithin: 5000)
             #expect(reporter.snapshot().exporters.first?.exported == 1)
             let id = "0000000000000001" + "000000000000000\(index + 1)"
@@ -105,8 +105,8 @@ struct RealCollectorTests {
         try reporter.start()
         var span = EncodingTests.record()
         span.status = 503
-        span.requestID = InlineText(Array("abc".utf8).span)
-        ring.push(span)
+        span.set(requestID: Array("abc".utf8))
+        ring.push(&span)
         reporter.stop(flushWithin: 5000)
         #expect(reporter.snapshot().exporters.first?.exported == 1)
         #expect(server.waitForOutput { $0.contains("e457b5a2e4d86bd1") })

@@ -9,21 +9,62 @@ struct SpanRingTests {
     func callsEarly() {
         let ring = SpanRing(capacity: 1024)
         var calls: [Int] = []
-        for number in 1...1024 where ring.push(SpanRecord()) { calls.append(number) }
+        for number in 1...1024 where ring.push() { calls.append(number) }
         #expect(calls == [256])
         #expect(ring.droppedCount == 0)
-        #expect(ring.drain(limit: 2000) { _ in } == 1024)
-        for number in 1...256 where ring.push(SpanRecord()) { calls.append(number) }
+        #expect(ring.takeAll() == 1024)
+        for number in 1...256 where ring.push() { calls.append(number) }
         #expect(calls == [256, 256])
     }
 
     @Test("A full ring counts what it refuses, and takes spans again once drained")
     func full() {
         let ring = SpanRing(capacity: 4)
-        for _ in 0..<7 { ring.push(SpanRecord()) }
+        for _ in 0..<7 { ring.push() }
         #expect(ring.pushedCount == 4 && ring.droppedCount == 3)
-        #expect(ring.drain(limit: 10) { _ in } == 4)
-        ring.push(SpanRecord())
+        #expect(ring.takeAll() == 4)
+        ring.push()
         #expect(ring.pushedCount == 5 && ring.droppedCount == 3)
+    }
+
+    @Test("A record that brings its attempt along counts as two spans, taken or refused")
+    func pairs() {
+        let ring = SpanRing(capacity: 2)
+        ring.push(hasAttempt: true)
+        ring.push()
+        ring.push(hasAttempt: true)
+        #expect(ring.pushedCount == 3 && ring.droppedCount == 2)
+        #expect(ring.waiting(limit: 10) == (2, 3))
+    }
+
+    @Test("A record comes out as it went in, whatever lay in its slot before")
+    func content() {
+        let ring = SpanRing(capacity: 2)
+        for number in 1...9 {
+            var record = EncodingTests.record()
+            let path = [UInt8](repeating: UInt8(number), count: 190 / number)
+            record.set(path: path, requestID: [UInt8(number)])
+            ring.push(&record)
+            ring.visit(1) { found in
+                #expect(array(found.texts.path) == path && array(found.texts.requestID) == [UInt8(number)])
+                #expect(found.spanID == record.spanID && found.peer.port == record.peer.port)
+            }
+            ring.free(1)
+        }
+    }
+}
+
+extension SpanRing {
+    @discardableResult
+    func push(hasAttempt: Bool = false) -> Bool {
+        var record = SpanRecord()
+        record.hasAttempt = hasAttempt
+        return push(&record)
+    }
+
+    func takeAll() -> Int {
+        let records = waiting(limit: 10_000).records
+        free(records)
+        return records
     }
 }

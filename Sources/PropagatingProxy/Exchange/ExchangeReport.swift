@@ -15,8 +15,6 @@ struct ExchangeReport: BitwiseCopyable {
     private var hop = Hop.none
     private var startMicroseconds: UInt64 = 0
     private var attemptMicroseconds: UInt64 = 0
-    private var attemptNumber: UInt8 = 0
-    private var attemptPeer = EndpointAddress()
     private var epochOffset: UInt64 = 0
     private var responseStatus: UInt16 = 0
     /// The context the present attempt sends upstream.
@@ -35,17 +33,24 @@ struct ExchangeReport: BitwiseCopyable {
         guard isRecorded else { return }
         describe(listener: listener, peer: peer)
         server.method = head.method
-        server.methodText = InlineText(bytes.extracting(head.methodText.range))
         server.httpMinorVersion = head.minorVersion
-        server.path = InlineText(bytes.extracting(head.path.range).extracting(first: Int(head.pathCount)))
-        server.host = InlineText(bytes.extracting(head.authority.range))
-        server.userAgent = InlineText(bytes.extracting(facts.userAgent.range))
-        if let minted = facts.mintedRequestID {
-            server.requestID = InlineText(minted.span)
-        } else {
-            server.requestID = InlineText(bytes.extracting(facts.requestID.range))
-        }
         server.upstream = route?.upstream?.number ?? 0
+        if let minted = facts.mintedRequestID {
+            setTexts(head, bytes, requestID: minted.span, userAgent: facts.userAgent)
+        } else {
+            setTexts(head, bytes, requestID: bytes.extracting(facts.requestID.range), userAgent: facts.userAgent)
+        }
+    }
+
+    private mutating func setTexts(
+        _ head: RequestHead, _ bytes: Span<UInt8>, requestID: Span<UInt8>, userAgent: ByteRange
+    ) {
+        server.texts.set(
+            method: bytes.extracting(head.methodText.range),
+            path: bytes.extracting(head.path.range).extracting(first: Int(head.pathCount)),
+            host: bytes.extracting(head.authority.range),
+            requestID: requestID,
+            userAgent: bytes.extracting(userAgent.range))
     }
 
     /// A request that could not be read starts a trace of its own.
@@ -57,13 +62,9 @@ struct ExchangeReport: BitwiseCopyable {
         server.route = 0
         describe(listener: listener, peer: peer)
         server.method = .other
-        server.methodText = InlineText()
         server.httpMinorVersion = 1
-        server.path = InlineText()
-        server.host = InlineText()
-        server.userAgent = InlineText()
-        server.requestID = InlineText()
         server.upstream = 0
+        server.texts.removeAll()
     }
 
     private mutating func start(_ worker: Worker, _ now: UInt64) {
@@ -71,6 +72,7 @@ struct ExchangeReport: BitwiseCopyable {
         epochOffset = worker.epochOffset
         responseStatus = 0
         attemptRuns = false
+        server.hasAttempt = false
     }
 
     private mutating func describe(listener: ListenerContext, peer: EndpointAddress) {
@@ -91,11 +93,15 @@ struct ExchangeReport: BitwiseCopyable {
     // MARK: Attempts
 
     mutating func beginAttempt(_ number: UInt8, to endpoint: EndpointAddress, worker: Worker) {
+        if server.hasAttempt { recordFailedAttempt(worker) }
         sentContext = hop.attempt(random: &worker.random)
         attemptMicroseconds = number == 0 ? startMicroseconds : Clock.monotonicMicroseconds
         attemptRuns = true
-        attemptNumber = number
-        attemptPeer = endpoint
+        server.attempt.spanID = sentContext.spanID
+        server.attempt.parentID = server.spanID
+        server.attempt.startMicroseconds = attemptMicroseconds &+ epochOffset
+        server.attempt.peer = endpoint
+        server.attempt.resendCount = number
     }
 
     mutating func responseBegan(_ status: UInt16) { responseStatus = status }
@@ -103,30 +109,25 @@ struct ExchangeReport: BitwiseCopyable {
     /// An attempt that failed, with or without another to follow.
     mutating func endAttempt(error: ProxyError, worker: Worker) {
         guard attemptRuns else { return }
-        recordClient(now: Clock.monotonicMicroseconds, error: error.spanError, worker: worker)
+        endAttempt(now: Clock.monotonicMicroseconds, error: error.spanError)
     }
 
-    private mutating func recordClient(now: UInt64, error: SpanError, worker: Worker) {
+    /// Its span is reported with the SERVER span, or when another attempt follows.
+    private mutating func endAttempt(now: UInt64, error: SpanError) {
         attemptRuns = false
         guard isRecorded, hop.reportsAttempts else { return }
-        // Single values: a closure that held this whole report would copy it.
-        let (spanID, parentID) = (sentContext.spanID, hop.inbound.spanID)
-        let (peer, number, status) = (attemptPeer, attemptNumber, responseStatus)
-        let start = attemptMicroseconds &+ epochOffset
-        let duration = max(1, now - attemptMicroseconds)
-        worker.record(server) { client in
-            client.kind = .client
-            client.spanID = spanID
-            client.parentID = parentID
-            client.isShared = false
-            client.parentIsRemote = false
-            client.peer = peer
-            client.resendCount = number
-            client.startMicroseconds = start
-            client.durationMicroseconds = duration
-            client.status = status
-            client.error = error
-        }
+        server.attempt.durationMicroseconds = max(1, now - attemptMicroseconds)
+        server.attempt.status = responseStatus
+        server.attempt.error = error
+        server.hasAttempt = true
+    }
+
+    private mutating func recordFailedAttempt(_ worker: Worker) {
+        var client = server
+        client.hasAttempt = false
+        client.swapAttempt()
+        worker.record(&client)
+        server.hasAttempt = false
     }
 
     // MARK: The end
@@ -137,7 +138,7 @@ struct ExchangeReport: BitwiseCopyable {
         worker.metrics.transferred(requestBytes: requestBytes, responseBytes: responseBytes)
         server.requestBytes = requestBytes
         server.responseBytes = responseBytes
-        if attemptRuns { recordClient(now: now, error: .none, worker: worker) }
+        if attemptRuns { endAttempt(now: now, error: .none) }
         recordServer(now: now, status: responseStatus, error: .none, worker: worker)
     }
 
@@ -161,6 +162,6 @@ struct ExchangeReport: BitwiseCopyable {
         server.durationMicroseconds = max(1, duration)
         server.status = status
         server.error = error
-        worker.record(server) { _ in }
+        worker.record(&server)
     }
 }

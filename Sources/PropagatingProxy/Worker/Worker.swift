@@ -282,13 +282,10 @@ final class Worker {
         return TraceDecision(hop: hop, isRecorded: decision.sampling.isRecorded)
     }
 
-    /// Hands a finished span to the reporter; a full ring counts it as dropped.
-    ///
-    /// - Parameter change: what differs from `span`, made in the ring itself.
-    @inline(__always)
-    func record(_ span: borrowing SpanRecord, _ change: (inout SpanRecord) -> Void) {
-        if isPressed { return ring.shedOne() }
-        if ring.push(span, change) { wakeReporter.ring() }
+    /// Hands finished spans to the reporter; a full ring counts them as dropped.
+    func record(_ spans: inout SpanRecord) {
+        if isPressed { return ring.shed(&spans) }
+        if ring.push(&spans) { wakeReporter.ring() }
     }
 }
 

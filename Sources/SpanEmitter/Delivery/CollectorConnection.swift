@@ -16,7 +16,9 @@ final class CollectorConnection: Socket {
 
     private let timeoutMilliseconds: Int
     private var isConnecting: Bool
-    private var post = ByteWriter(capacity: 0)
+    /// Of the post under way: what precedes the spans.
+    private var head = ByteWriter(capacity: 0)
+    private var spans: SpanBatch?
     private var sent = 0
     private var received: Buffer
     private var fields = FieldTable()
@@ -36,11 +38,15 @@ final class CollectorConnection: Socket {
         if isConnecting { awaitWritable() }
     }
 
-    /// Sends head and body in one piece. One post at a time.
+    /// Sends a post. One at a time.
     ///
-    /// - Parameter done: called once, unless ``close()`` comes first; never before this returns.
-    func send(_ post: consuming ByteWriter, isOTLP: Bool, done: @escaping (Outcome) -> Void) {
-        self.post = post
+    /// - Parameters:
+    ///   - head: of the message, and what precedes the spans in its body.
+    ///   - spans: in their frame; not changed before `done` is called.
+    ///   - done: called once, unless ``close()`` comes first; never before this returns.
+    func send(_ head: consuming ByteWriter, _ spans: SpanBatch, isOTLP: Bool, done: @escaping (Outcome) -> Void) {
+        self.head = head
+        self.spans = spans
         self.done = done
         sent = 0
         receivedAny = false
@@ -65,9 +71,9 @@ final class CollectorConnection: Socket {
     override func deadlinePassed() { finish(.failed(reason: "timed out", mayBeStale: false)) }
 
     private func write() {
-        guard isOpen, done != nil else { return }
-        while sent < post.count {
-            switch sendRest(of: post) {
+        guard isOpen, let spans else { return }
+        while !isSent {
+            switch spans.withFramed({ sendRest(of: head, $0) }) {
             case .sent(let count): sent += count
             case .wouldBlock: return awaitWritable()
             case .failed(let error): return broken(errorText(error))
@@ -75,9 +81,12 @@ final class CollectorConnection: Socket {
         }
     }
 
-    private func sendRest(of post: borrowing ByteWriter) -> WriteOutcome {
-        send(post.span.extracting(droppingFirst: sent))
+    private func sendRest(of head: borrowing ByteWriter, _ spans: Span<UInt8>) -> WriteOutcome {
+        let left = head.span.extracting(droppingFirst: sent)
+        return left.isEmpty ? send(spans.extracting(droppingFirst: sent - head.count)) : send(left, spans)
     }
+
+    private var isSent: Bool { sent >= head.count + (spans?.framedCount ?? 0) }
 
     private func read() {
         while isOpen, mayRead {
@@ -112,7 +121,7 @@ final class CollectorConnection: Socket {
         served += 1
         setDeadline(milliseconds: nil)
         // An early answer leaves the rest of the post unsent: the connection cannot go on.
-        if !response.keepAlive || sent < post.count || !received.isEmpty { close() }
+        if !response.keepAlive || !isSent || !received.isEmpty { close() }
         received.releaseIfEmpty()
         report(.response(response))
     }
@@ -129,14 +138,15 @@ final class CollectorConnection: Socket {
     private func report(_ outcome: Outcome) {
         let done = done
         self.done = nil
+        spans = nil
         reader = nil
         done?(outcome)
     }
 
-    /// The post's memory, for the next one.
-    func takePost() -> ByteWriter {
+    /// The head's memory, for the next one.
+    func takeHead() -> ByteWriter {
         var taken = ByteWriter(capacity: 0)
-        swap(&taken, &post)
+        swap(&taken, &head)
         taken.truncate(to: 0)
         return taken
     }

@@ -72,21 +72,20 @@ final class ReporterWork {
 
     /// Moves every waiting record into every queue.
     private func drain() {
-        var taken = [(spans: Int, bytes: Int)](repeating: (0, 0), count: exporters.count)
         for ring in rings {
-            while true {
-                for index in taken.indices { taken[index] = (0, 0) }
-                let count = ring.drain(limit: Self.round) { span in
-                    for (index, exporter) in exporters.enumerated() {
-                        let bytes = exporter.enqueue(span)
-                        if bytes > 0 { taken[index] = (taken[index].spans + 1, taken[index].bytes + bytes) }
-                    }
-                }
-                if count > 0 { ledger.drained(count, taken: taken) }
-                if count < Self.round { break }
-            }
+            while drain(ring) == Self.round {}
         }
         for exporter in exporters { exporter.post() }
+    }
+
+    /// - Returns: how many records there were.
+    private func drain(_ ring: SpanRing) -> Int {
+        let (records, spans) = ring.waiting(limit: Self.round)
+        guard records > 0 else { return 0 }
+        let taken = exporters.map { $0.enqueue(records, of: ring) }
+        ring.free(records)
+        ledger.drained(spans, taken: taken)
+        return records
     }
 
     /// Set after everything it calls exists.

@@ -23,7 +23,8 @@ final class SpanExporter {
     /// Oldest first; the last one is open for more.
     private var queue: [SpanBatch] = []
     private var spareBatches: [SpanBatch] = []
-    private var body = ByteWriter(capacity: 4096)
+    /// What stands between the head and the spans of a post.
+    private var framePrefix = ByteWriter(capacity: 64)
     private var queuedSpans = 0
     private var queuedBytes = 0
     /// The flush interval has passed since a post: what there is may go.
@@ -62,16 +63,31 @@ final class SpanExporter {
 
     // MARK: Queue
 
-    /// Encodes and queues a span; answers its bytes, or 0 when there is no room.
-    func enqueue(_ span: borrowing SpanRecord) -> Int {
-        guard queuedSpans < configuration.queueSpans else { return 0 }
-        let batch = openBatch()
-        let before = batch.byteCount
-        guard batch.append(span, encoder: &encoder, room: configuration.queueBytes - queuedBytes) else { return 0 }
-        let added = batch.byteCount - before
+    /// Encodes and queues the spans of so many waiting records, as far as there is room.
+    ///
+    /// - Returns: what was queued.
+    func enqueue(_ records: Int, of ring: SpanRing) -> (spans: Int, bytes: Int) {
+        let (spans, bytes) = (queuedSpans, queuedBytes)
+        let encoder = encoder
+        var batch = openBatch()
+        ring.visit(records) { record in
+            batch = enqueue(&record, encoder, batch)
+            guard record.hasAttempt else { return }
+            record.swapAttempt()
+            batch = enqueue(&record, encoder, batch)
+            record.swapAttempt()
+        }
+        return (queuedSpans - spans, queuedBytes - bytes)
+    }
+
+    /// - Returns: the batch to go on with.
+    private func enqueue(_ span: inout SpanRecord, _ encoder: SpanEncoder, _ batch: SpanBatch) -> SpanBatch {
+        guard queuedSpans < configuration.queueSpans else { return batch }
+        let added = batch.append(&span, encoder: encoder, room: configuration.queueBytes - queuedBytes)
+        guard added > 0 else { return batch }
         queuedSpans += 1
         queuedBytes += added
-        return added
+        return batch.byteCount < configuration.batchBytes ? batch : openBatch()
     }
 
     private func openBatch() -> SpanBatch {
@@ -142,18 +158,14 @@ final class SpanExporter {
 
     private func send(over connection: CollectorConnection) {
         guard let batch = inFlight else { return }
-        body.truncate(to: 0)
-        write(batch.bytes, count: batch.count, into: &body)
-        var post = connection.takePost()
+        framePrefix.truncate(to: 0)
+        batch.putInto(encoder.frame, prefix: &framePrefix)
+        var post = connection.takeHead()
         post.append(head)
-        post.append(decimal: UInt64(body.count))
+        post.append(decimal: UInt64(framePrefix.count + batch.framedCount))
         post.append("\r\n\r\n")
-        post.append(body)
-        connection.send(post, isOTLP: configuration.encoding == .otlpProtobuf) { [unowned self] in ended($0) }
-    }
-
-    private func write(_ spans: borrowing ByteWriter, count: Int, into body: inout ByteWriter) {
-        encoder.frame.write(spans.span, count: count, into: &body)
+        post.append(framePrefix)
+        connection.send(post, batch, isOTLP: configuration.encoding == .otlpProtobuf) { [unowned self] in ended($0) }
     }
 
     /// Everything up to the value of Content-Length. `b3: 0` keeps a mesh from tracing our reports.
@@ -229,6 +241,7 @@ final class SpanExporter {
     }
 
     private func tooLarge() {
+        inFlight?.takeOutOfFrame()
         guard let (first, second) = inFlight?.halved() else {
             complain(.error, "a span is too large for the collector (413)")
             return settle(.tooLarge)
@@ -253,6 +266,7 @@ final class SpanExporter {
     private func failed(_ reason: String, retryAfterSeconds: Int?) {
         guard let batch = inFlight else { return }
         inFlight = nil
+        batch.takeOutOfFrame()
         queue.insert(batch, at: 0)
         isFlushDue = true
         ledger.change(index) {

@@ -17,7 +17,7 @@ final class SpanLedger: Sendable {
         self.rings = rings
     }
 
-    /// So many records have left the rings; `taken` and their bytes by exporter, the others found a full queue.
+    /// So many spans have left the rings; `taken` and their bytes by exporter, the others found a full queue.
     func drained(_ count: Int, taken: [(spans: Int, bytes: Int)]) {
         books.withLock { books in
             books.drained += UInt64(count)

@@ -5,11 +5,7 @@ extension ByteWriter {
     /// The IP address as text, such as `192.0.2.10` or `2001:db8::1`; nothing if there is none.
     mutating func append(ipText address: EndpointAddress) {
         switch address.byteCount {
-        case 4:
-            for index in 0..<4 {
-                if index > 0 { append(UInt8(ascii: ".")) }
-                append(decimal: UInt64(address.ip[index]))
-            }
+        case 4: append(dottedQuad: address.quad)
         case 16: append(ip6Text(address).span)
         default: break
         }
@@ -17,7 +13,7 @@ extension ByteWriter {
 
     /// The address in network order, 4 or 16 bytes; nothing if there is none.
     mutating func append(ipBytes address: EndpointAddress) {
-        append(address.ip.span.extracting(first: address.byteCount))
+        append(address.ip.span.extracting(first: Int(address.byteCount)))
     }
 }
 

@@ -40,23 +40,24 @@ struct BatchFrame: Sendable {
         self.scope = array(out.span)
     }
 
-    /// The body of a post.
+    /// Bytes at the beginning of a batch that are not sent: the first span's comma.
+    var skippedCount: Int { isJSON ? 1 : 0 }
+    /// What follows the spans.
+    var suffix: StaticString { isJSON ? "]" : "" }
+    private var isJSON: Bool { encoding == .zipkinV1JSON || encoding == .zipkinV2JSON }
+
+    /// What precedes the spans.
     ///
-    /// - Parameter spans: at least one, as the format wrote them.
-    func write(_ spans: Span<UInt8>, count: Int, into out: inout ByteWriter) {
+    /// - Parameter byteCount: of the spans, without the skipped ones.
+    func writePrefix(spans count: Int, byteCount: Int, into out: inout ByteWriter) {
         switch encoding {
-        case .zipkinV1JSON, .zipkinV2JSON:
-            out.append(UInt8(ascii: "["))
-            out.append(spans.extracting(droppingFirst: 1))  // the first span's comma
-            out.append(UInt8(ascii: "]"))
+        case .zipkinV1JSON, .zipkinV2JSON: out.append(UInt8(ascii: "["))
         case .zipkinV1Thrift:
             out.append(ThriftType.structure.rawValue)
             out.append(bigEndian: UInt32(truncatingIfNeeded: count))
-            out.append(spans)
-        case .zipkinV2Proto:
-            out.append(spans)
+        case .zipkinV2Proto: break
         case .otlpProtobuf:
-            let scopeSpans = scope.count + spans.count
+            let scopeSpans = scope.count + byteCount
             let resourceSpans = resource.count + 1 + varintSize(scopeSpans) + scopeSpans
             out.append(protoTag: 1, .bytes)
             out.append(varint: UInt64(resourceSpans))
@@ -64,7 +65,6 @@ struct BatchFrame: Sendable {
             out.append(protoTag: 2, .bytes)
             out.append(varint: UInt64(scopeSpans))
             out.append(scope)
-            out.append(spans)
         }
     }
 }

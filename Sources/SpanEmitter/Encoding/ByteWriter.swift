@@ -71,6 +71,56 @@ struct ByteWriter: ~Copyable {
         count += length
     }
 
+    /// Three constants in one step.
+    @inline(__always)
+    mutating func append(_ first: StaticString, _ second: StaticString, _ third: StaticString) {
+        let (one, two, three) = (first.utf8CodeUnitCount, second.utf8CodeUnitCount, third.utf8CodeUnitCount)
+        reserve(one + two + three)
+        let target = unsafe base + count
+        unsafe copySmall(from: first.utf8Start, to: target, count: one)
+        unsafe copySmall(from: second.utf8Start, to: target + one, count: two)
+        unsafe copySmall(from: third.utf8Start, to: target + one + two, count: three)
+        count += one + two + three
+    }
+
+    /// Appends text if all of it is printable ASCII that JSON takes as it is; else nothing. Eight bytes at a time.
+    mutating func appendIfPlain(_ text: Span<UInt8>) -> Bool {
+        let length = text.count
+        reserve(length)
+        let target = unsafe UnsafeMutableRawPointer(base + count)
+        let isPlain = unsafe text.withUnsafeBytes { source in
+            var odd: UInt64 = 0
+            switch length {
+            case 8...: break
+            case 4...7:
+                let first = unsafe source.loadUnaligned(as: UInt32.self)
+                let last = unsafe source.loadUnaligned(fromByteOffset: length - 4, as: UInt32.self)
+                unsafe target.storeBytes(of: first, as: UInt32.self)
+                unsafe target.storeBytes(of: last, toByteOffset: length - 4, as: UInt32.self)
+                return oddBytes(UInt64(first) | UInt64(last) << 32) == 0
+            case 1...3:
+                let (first, middle, last) = unsafe (source[0], source[length / 2], source[length - 1])
+                unsafe target.storeBytes(of: first, as: UInt8.self)
+                unsafe target.storeBytes(of: middle, toByteOffset: length / 2, as: UInt8.self)
+                unsafe target.storeBytes(of: last, toByteOffset: length - 1, as: UInt8.self)
+                return oddBytes(0x2020_2020_2000_0000 | UInt64(first) << 16 | UInt64(middle) << 8 | UInt64(last)) == 0
+            default: return true
+            }
+            var index = 0
+            while index < length {
+                // The last word overlaps the one before it.
+                let place = min(index, length - 8)
+                let word = unsafe source.loadUnaligned(fromByteOffset: place, as: UInt64.self)
+                odd |= oddBytes(word)
+                unsafe target.storeBytes(of: word, toByteOffset: place, as: UInt64.self)
+                index += 8
+            }
+            return odd == 0
+        }
+        if isPlain { count += length }
+        return isPlain
+    }
+
     /// Prepared bytes, such as an endpoint that is the same in every span.
     mutating func append(_ bytes: [UInt8]) { append(bytes.span) }
 
@@ -95,6 +145,22 @@ struct ByteWriter: ~Copyable {
         unsafe UnsafeMutableRawPointer(base + count).storeBytes(
             of: decimalDigits(UInt32(truncatingIfNeeded: low)), as: UInt64.self)
         count += 8
+    }
+
+    /// Four numbers with dots between them, the first in the lowest byte.
+    mutating func append(dottedQuad quad: UInt32) {
+        reserve(16)
+        var rest = quad
+        for _ in 0..<4 {
+            let octet = rest & 0xFF
+            rest >>= 8
+            let digits = octet / 100 | (octet / 10 % 10) << 8 | (octet % 10) << 16
+            let leading = octet >= 100 ? 0 : octet >= 10 ? 1 : 2
+            let text = (digits | 0x2E30_3030) >> UInt32(leading * 8)
+            unsafe UnsafeMutableRawPointer(base + count).storeBytes(of: text.littleEndian, as: UInt32.self)
+            count += 4 - leading
+        }
+        count -= 1  // the last dot
     }
 
     private mutating func append(decimalBelow100Million value: UInt32) {
@@ -179,34 +245,16 @@ private func decimalDigits(_ value: UInt32) -> UInt64 {
     return (digits | 0x3030_3030_3030_3030).littleEndian
 }
 
-/// Printable ASCII that JSON takes as it is; eight bytes at a time.
-func isPlain(_ text: Span<UInt8>) -> Bool {
-    unsafe text.withUnsafeBytes { bytes in
-        var index = 0
-        while index + 8 <= bytes.count {
-            let word = unsafe bytes.loadUnaligned(fromByteOffset: index, as: UInt64.self)
-            guard isPlain(word) else { return false }
-            index += 8
-        }
-        while index < bytes.count {
-            let byte = unsafe bytes[index]
-            guard byte &- 0x20 < 0x5F, byte != UInt8(ascii: "\""), byte != UInt8(ascii: "\\") else { return false }
-            index += 1
-        }
-        return true
-    }
-}
-
-/// Whether none of eight bytes is a control, a quote, a backslash or beyond ASCII. May say no to a
-/// plain word, never yes to another.
+/// 0 if none of eight bytes is a control, a quote, a backslash or beyond ASCII. May find a plain word
+/// odd, never the other way round.
 @inline(__always)
-private func isPlain(_ word: UInt64) -> Bool {
+private func oddBytes(_ word: UInt64) -> UInt64 {
     let ones: UInt64 = 0x0101_0101_0101_0101
     func hasZero(_ word: UInt64) -> UInt64 { (word &- ones) & ~word }
-    let bad =
+    let odd =
         word | ((word &- ones &* 0x20) & ~word) | hasZero(word ^ ones &* 0x22) | hasZero(word ^ ones &* 0x5C)
         | hasZero(word ^ ones &* 0x7F)
-    return bad & (ones &* 0x80) == 0
+    return odd & (ones &* 0x80)
 }
 
 func ends(_ text: Span<UInt8>, _ suffix: StaticString) -> Bool {

@@ -8,7 +8,7 @@ struct OTLPProtobuf: SpanFormat {
     static var hasStatus: Bool { true }
 
     mutating func begin(
-        _ span: borrowing SpanRecord, name: Span<UInt8>, remoteName: Span<UInt8>, into out: inout ByteWriter
+        _ span: inout SpanRecord, name: Span<UInt8>, remoteName: Span<UInt8>, into out: inout ByteWriter
     ) {
         out.append(protoTag: 2, .bytes)
         start = out.count
@@ -51,7 +51,7 @@ struct OTLPProtobuf: SpanFormat {
         }
     }
 
-    mutating func end(_ span: borrowing SpanRecord, into out: inout ByteWriter) {
+    mutating func end(_ span: inout SpanRecord, into out: inout ByteWriter) {
         if span.isError {
             out.append(protoTag: 15, .bytes)
             out.append(2)

@@ -10,23 +10,9 @@ extension ByteWriter {
     /// Bytes ``append(text:)`` will write.
     static func textSize(_ text: Span<UInt8>) -> Int { isASCII(text) ? text.count : repaired(text).count }
 
-    /// Appends text between quotes, as JSON.
-    mutating func append(jsonString text: Span<UInt8>) {
-        append(UInt8(ascii: "\""))
-        if isPlain(text) { append(trapped: text) } else { append(escaped: repaired(text)) }
-        append(UInt8(ascii: "\""))
-    }
-
-    /// Zipkin tells its two JSON versions apart by looking for `Endpoint"`, `"tags"` and
-    /// `yAnnotations"` anywhere in the body. Text that ends so has its last letter escaped,
-    /// or it would cost the batch.
-    private mutating func append(trapped text: Span<UInt8>) {
-        guard let last = text.isEmpty ? nil : text[text.count - 1],
-            last == UInt8(ascii: "t") && ends(text, "Endpoint")
-                || last == UInt8(ascii: "s") && (ends(text, "yAnnotations") || text.count == 4 && ends(text, "tags"))
-        else { return append(text) }
-        append(text.extracting(droppingLast: 1))
-        append(unicodeEscape: last)
+    /// Appends text as it stands between the quotes of JSON.
+    mutating func append(jsonText text: Span<UInt8>) {
+        if isTrap(text) || !appendIfPlain(text) { append(escaped: repaired(text)) }
     }
 
     private mutating func append(escaped text: [UInt8]) {
@@ -44,10 +30,27 @@ extension ByteWriter {
         append(trapped: span.extracting(plain..<span.count))
     }
 
+    private mutating func append(trapped text: Span<UInt8>) {
+        guard isTrap(text) else { return append(text) }
+        append(text.extracting(droppingLast: 1))
+        append(unicodeEscape: text[text.count - 1])
+    }
+
     private mutating func append(unicodeEscape byte: UInt8) {
         append("\\u00")
         append(hexDigit(byte >> 4))
         append(hexDigit(byte & 15))
+    }
+}
+
+/// Zipkin tells its two JSON versions apart by looking for `Endpoint"`, `"tags"` and `yAnnotations"`
+/// anywhere in the body. Text that ends so has its last letter escaped, or it would cost the batch.
+private func isTrap(_ text: Span<UInt8>) -> Bool {
+    guard text.count >= 4 else { return false }
+    switch text[text.count - 1] {
+    case UInt8(ascii: "t"): return ends(text, "Endpoint")
+    case UInt8(ascii: "s"): return ends(text, "yAnnotations") || text.count == 4 && ends(text, "tags")
+    default: return false
     }
 }
 

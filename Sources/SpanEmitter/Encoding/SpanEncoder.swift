@@ -3,8 +3,8 @@
 /// Writes records in the encoding and profile of one exporter.
 struct SpanEncoder {
     let frame: BatchFrame
-    /// Of one ``FormatWriter``: a call through it costs less than a copy of the format out of an enum.
-    private let write: (borrowing SpanRecord, inout ByteWriter) -> Void
+    /// Of one ``FormatWriter``.
+    private let write: (inout SpanRecord, inout ByteWriter) -> Void
 
     init(_ encoding: SpanEncoding, profile: TagProfile, names: SpanNames) {
         frame = BatchFrame(encoding, names: names)
@@ -18,8 +18,11 @@ struct SpanEncoder {
         }
     }
 
-    /// Appends one span.
-    func encode(_ span: borrowing SpanRecord, into out: inout ByteWriter) { write(span, &out) }
+    /// Appends the span a record is, without its attempt's.
+    ///
+    /// - Parameter span: here and in all that writes it `inout` and not changed: borrowed, a value of
+    ///   this size is copied by every call.
+    func encode(_ span: inout SpanRecord, into out: inout ByteWriter) { write(&span, &out) }
 }
 
 /// One format and the tags it writes.
@@ -27,12 +30,12 @@ private final class FormatWriter<Format: SpanFormat> {
     private var format: Format
     private let tags: TagWriter
 
-    init(_ format: Format, _ tags: TagWriter) {
+    init(_ format: Format, _ tags: consuming TagWriter) {
         self.format = format
         self.tags = tags
     }
 
-    func write(_ span: borrowing SpanRecord, into out: inout ByteWriter) {
-        tags.write(span, with: &format, into: &out)
+    func write(_ span: inout SpanRecord, into out: inout ByteWriter) {
+        tags.write(&span, with: &format, into: &out)
     }
 }

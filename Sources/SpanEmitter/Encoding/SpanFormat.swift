@@ -7,13 +7,13 @@ protocol SpanFormat {
     ///   - name: of the span.
     ///   - remoteName: of the peer's service; empty if unknown.
     mutating func begin(
-        _ span: borrowing SpanRecord, name: Span<UInt8>, remoteName: Span<UInt8>, into out: inout ByteWriter)
+        _ span: inout SpanRecord, name: Span<UInt8>, remoteName: Span<UInt8>, into out: inout ByteWriter)
     /// Keys are our own constants: printable ASCII without quotes.
     mutating func tag(_ key: StaticString, _ value: Span<UInt8>, into out: inout ByteWriter)
     mutating func tag(_ key: StaticString, number: UInt64, into out: inout ByteWriter)
     /// A list of one text.
     mutating func tag(_ key: StaticString, list value: Span<UInt8>, into out: inout ByteWriter)
-    mutating func end(_ span: borrowing SpanRecord, into out: inout ByteWriter)
+    mutating func end(_ span: inout SpanRecord, into out: inout ByteWriter)
     /// Whether a failed span is marked as such outside of its tags.
     static var hasStatus: Bool { get }
 }
@@ -23,10 +23,6 @@ extension SpanFormat {
 
     mutating func tag(_ key: StaticString, list value: Span<UInt8>, into out: inout ByteWriter) {
         tag(key, value, into: &out)
-    }
-
-    mutating func tag(_ key: StaticString, _ value: [UInt8], into out: inout ByteWriter) {
-        tag(key, value.span, into: &out)
     }
 }
 

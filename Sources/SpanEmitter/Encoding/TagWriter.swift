@@ -2,179 +2,183 @@
 import HTTP1
 
 /// Turns a record into name and tags, by profile. Holds every text that does not change as bytes.
-struct TagWriter {
+struct TagWriter: ~Copyable {
     private static let methods: [String] = [
         "GET", "HEAD", "POST", "PUT", "DELETE", "CONNECT", "OPTIONS", "TRACE", "PATCH", "HTTP",
     ]
 
+    /// Values that are always the same.
+    private enum Word: Int, CaseIterable {
+        case other, http, error, yes, dash, proxy
+
+        var text: String {
+            switch self {
+            case .other: "_OTHER"
+            case .http: "http"
+            case .error: "ERROR"
+            case .yes: "true"
+            case .dash: "-"
+            case .proxy: "proxy"
+            }
+        }
+    }
+
     let profile: TagProfile
     /// For texts put together for one tag.
     private let scratch = ByteWriterBox()
-    private let methods = TagWriter.methods.map { Array($0.utf8) }
-    private let errors = SpanError.allCases.map { Array($0.text.utf8) }
-    private let flags = SpanError.allCases.map { Array($0.envoyFlags.utf8) }
-    private let routes: [[UInt8]]
-    private let upstreams: [[UInt8]]
+    private let methods = TextTable(TagWriter.methods)
+    private let errors = TextTable(SpanError.allCases.map(\.text))
+    private let flags = TextTable(SpanError.allCases.map(\.envoyFlags))
+    /// By number; 0 is none.
+    private let routes: TextTable
+    private let upstreams: TextTable
     /// `GET /route`: ten per route, in the order of ``Method``; route 0 is none.
-    private let routeNames: [[UInt8]]
-    private let envoyNames: [[UInt8]]
-    private let versions = [Array("1.0".utf8), Array("1.1".utf8)]
-    private let protocols = [Array("HTTP/1.0".utf8), Array("HTTP/1.1".utf8)]
-    private let http = Array("http".utf8)
-    private let other = Array("_OTHER".utf8)
-    private let isTrue = Array("true".utf8)
-    private let failed = Array("ERROR".utf8)
-    private let dash = Array("-".utf8)
-    private let proxy = Array("proxy".utf8)
+    private let routeNames: TextTable
+    private let envoyNames: TextTable
+    private let versions = TextTable(["1.0", "1.1"])
+    private let protocols = TextTable(["HTTP/1.0", "HTTP/1.1"])
+    private let words = TextTable(Word.allCases.map(\.text))
 
     init(_ profile: TagProfile, names: SpanNames) {
         self.profile = profile
         let allRoutes = [""] + names.routes
-        routes = allRoutes.map { Array($0.utf8) }
-        upstreams = ([""] + names.upstreams).map { Array($0.utf8) }
-        routeNames = allRoutes.flatMap { route in
-            Self.methods.map { Array((route.isEmpty ? $0 : "\($0) \(route)").utf8) }
-        }
-        envoyNames = ([""] + names.upstreams).map { Array("router \($0) egress".utf8) }
+        let allUpstreams = [""] + names.upstreams
+        routes = TextTable(allRoutes)
+        upstreams = TextTable(allUpstreams)
+        routeNames = TextTable(
+            allRoutes.flatMap { route in Self.methods.map { route.isEmpty ? $0 : "\($0) \(route)" } })
+        envoyNames = TextTable(allUpstreams.map { "router \($0) egress" })
     }
 
     /// Writes the whole span.
     func write<Format: SpanFormat>(
-        _ span: borrowing SpanRecord, with format: inout Format, into out: inout ByteWriter
+        _ span: inout SpanRecord, with format: inout Format, into out: inout ByteWriter
     ) {
-        let remoteName = span.kind == .client ? upstream(span) : []
-        if profile == .envoy, span.kind == .server, !span.host.isEmpty {
-            format.begin(span, name: span.host.span, remoteName: remoteName.span, into: &out)
+        let remoteName = upstreams[span.kind == .client ? Int(span.upstream) : 0]
+        if profile == .envoy, span.kind == .server, !span.texts.host.isEmpty {
+            scratch.bytes.truncate(to: 0)
+            scratch.bytes.append(span.texts.host)
+            format.begin(&span, name: scratch.bytes.span, remoteName: remoteName, into: &out)
         } else {
-            format.begin(span, name: name(span).span, remoteName: remoteName.span, into: &out)
+            format.begin(
+                &span, name: name(span.kind, span.method, route: span.route, upstream: span.upstream),
+                remoteName: remoteName, into: &out)
         }
         switch profile {
-        case .zipkin: writeZipkin(span, &format, &out)
-        case .otel: writeOTel(span, &format, &out)
-        case .envoy: writeEnvoy(span, &format, &out)
+        case .zipkin: writeZipkin(&span, &format, &out)
+        case .otel: writeOTel(&span, &format, &out)
+        case .envoy: writeEnvoy(&span, &format, &out)
         }
-        format.end(span, into: &out)
+        format.end(&span, into: &out)
     }
 
     /// `{method} {route}` or `{method}`; never the path, which has no bound.
-    private func name(_ span: borrowing SpanRecord) -> [UInt8] {
-        let method = Int(span.method.rawValue)
-        if span.kind == .client {
-            if profile == .envoy { return envoyNames[span.upstream < envoyNames.count ? Int(span.upstream) : 0] }
-            return methods[method]
-        }
-        return routeNames[(span.route < routes.count ? Int(span.route) : 0) * methods.count + method]
+    @_lifetime(borrow self)
+    private func name(_ kind: SpanRecord.Kind, _ method: Method, route: UInt16, upstream: UInt16) -> Span<UInt8> {
+        let method = Int(method.rawValue)
+        if kind == .client { return profile == .envoy ? envoyNames[Int(upstream)] : methods[method] }
+        return routeNames[(Int(route) < routes.count ? Int(route) : 0) * methods.count + method]
     }
-
-    private func upstream(_ span: borrowing SpanRecord) -> [UInt8] {
-        upstreams[span.upstream < upstreams.count ? Int(span.upstream) : 0]
-    }
-
-    private func route(_ span: borrowing SpanRecord) -> [UInt8] {
-        routes[span.route < routes.count ? Int(span.route) : 0]
-    }
-
-    private func error(_ span: borrowing SpanRecord) -> [UInt8] { errors[Int(span.error.rawValue)] }
 
     // MARK: Profiles
 
     private func writeZipkin<Format: SpanFormat>(
-        _ span: borrowing SpanRecord, _ format: inout Format, _ out: inout ByteWriter
+        _ span: inout SpanRecord, _ format: inout Format, _ out: inout ByteWriter
     ) {
-        writeMethod("http.method", span, &format, &out)
-        format.tag("http.path", span.path.span, into: &out, unlessEmpty: true)
+        writeMethod("http.method", &span, &format, &out)
+        format.tag("http.path", span.texts.path, into: &out, unlessEmpty: true)
         if span.status > 0 { format.tag("http.status_code", number: UInt64(span.status), into: &out) }
-        if span.isError { writeFailure("error", span, &format, &out) }
-        writeLocalReason(span, &format, &out)
-        if span.kind == .server { format.tag("http.route", route(span).span, into: &out, unlessEmpty: true) }
-        writeResend("http.request.resend_count", span, &format, &out)
-        writeAddress("peer.address", span, &format, &out)
-        format.tag("guid:x-request-id", span.requestID.span, into: &out, unlessEmpty: true)
+        if span.isError { writeFailure("error", &span, &format, &out) }
+        writeLocalReason(&span, &format, &out)
+        if span.kind == .server { format.tag("http.route", routes[Int(span.route)], into: &out, unlessEmpty: true) }
+        writeResend("http.request.resend_count", &span, &format, &out)
+        writeAddress("peer.address", &span, &format, &out)
+        format.tag("guid:x-request-id", span.texts.requestID, into: &out, unlessEmpty: true)
     }
 
     private func writeOTel<Format: SpanFormat>(
-        _ span: borrowing SpanRecord, _ format: inout Format, _ out: inout ByteWriter
+        _ span: inout SpanRecord, _ format: inout Format, _ out: inout ByteWriter
     ) {
         if span.method == .other {
-            format.tag("http.request.method", other, into: &out)
-            format.tag("http.request.method_original", span.methodText.span, into: &out, unlessEmpty: true)
+            format.tag("http.request.method", words[Word.other.rawValue], into: &out)
+            format.tag("http.request.method_original", span.texts.method, into: &out, unlessEmpty: true)
         } else {
             format.tag("http.request.method", methods[Int(span.method.rawValue)], into: &out)
         }
         if span.kind == .server {
-            format.tag("url.path", span.path.span, into: &out)
-            format.tag("url.scheme", http, into: &out)
-            format.tag("http.route", route(span).span, into: &out, unlessEmpty: true)
-            writeServer(span.host.span, &format, &out)
-            writeAddress("client.address", span, &format, &out)
-            format.tag("user_agent.original", span.userAgent.span, into: &out, unlessEmpty: true)
+            format.tag("url.path", span.texts.path, into: &out)
+            format.tag("url.scheme", words[Word.http.rawValue], into: &out)
+            format.tag("http.route", routes[Int(span.route)], into: &out, unlessEmpty: true)
+            writeServer(span.texts.host, &format, &out)
+            writeAddress("client.address", &span, &format, &out)
+            format.tag("user_agent.original", span.texts.userAgent, into: &out, unlessEmpty: true)
         } else {
-            writeAddress("server.address", span, &format, &out)
+            writeAddress("server.address", &span, &format, &out)
             if span.peer.port > 0 { format.tag("server.port", number: UInt64(span.peer.port), into: &out) }
-            writeURL("url.full", span, &format, &out)
-            writeResend("http.request.resend_count", span, &format, &out)
+            writeURL("url.full", &span, &format, &out)
+            writeResend("http.request.resend_count", &span, &format, &out)
         }
         if span.status > 0 { format.tag("http.response.status_code", number: UInt64(span.status), into: &out) }
         if span.isError {
-            writeFailure("error.type", span, &format, &out)
+            writeFailure("error.type", &span, &format, &out)
             if !Format.hasStatus {
-                writeFailure("error", span, &format, &out)
-                format.tag("otel.status_code", failed, into: &out)
+                writeFailure("error", &span, &format, &out)
+                format.tag("otel.status_code", words[Word.error.rawValue], into: &out)
             }
         }
-        writeLocalReason(span, &format, &out)
+        writeLocalReason(&span, &format, &out)
         format.tag("network.protocol.version", versions[span.httpMinorVersion == 0 ? 0 : 1], into: &out)
-        writeAddress("network.peer.address", span, &format, &out)
+        writeAddress("network.peer.address", &span, &format, &out)
         if span.peer.byteCount > 0, span.peer.port > 0 {
             format.tag("network.peer.port", number: UInt64(span.peer.port), into: &out)
         }
         if span.requestBytes > 0 { format.tag("http.request.body.size", number: span.requestBytes, into: &out) }
         if span.responseBytes > 0 { format.tag("http.response.body.size", number: span.responseBytes, into: &out) }
-        if !span.requestID.isEmpty {
-            format.tag("http.request.header.x-request-id", list: span.requestID.span, into: &out)
+        if !span.texts.requestID.isEmpty {
+            format.tag("http.request.header.x-request-id", list: span.texts.requestID, into: &out)
         }
     }
 
     private func writeEnvoy<Format: SpanFormat>(
-        _ span: borrowing SpanRecord, _ format: inout Format, _ out: inout ByteWriter
+        _ span: inout SpanRecord, _ format: inout Format, _ out: inout ByteWriter
     ) {
-        format.tag("component", proxy, into: &out)
-        format.tag("guid:x-request-id", span.requestID.span, into: &out, unlessEmpty: true)
-        writeURL("http.url", span, &format, &out)
-        writeMethod("http.method", span, &format, &out)
+        format.tag("component", words[Word.proxy.rawValue], into: &out)
+        format.tag("guid:x-request-id", span.texts.requestID, into: &out, unlessEmpty: true)
+        writeURL("http.url", &span, &format, &out)
+        writeMethod("http.method", &span, &format, &out)
         format.tag("http.protocol", protocols[span.httpMinorVersion == 0 ? 0 : 1], into: &out)
         format.tag("http.status_code", number: UInt64(span.status), into: &out)
-        format.tag("user_agent", span.userAgent.span, into: &out, unlessEmpty: true)
+        format.tag("user_agent", span.texts.userAgent, into: &out, unlessEmpty: true)
         format.tag("request_size", number: span.requestBytes, into: &out)
         format.tag("response_size", number: span.responseBytes, into: &out)
         format.tag("response_flags", flags[Int(span.error.rawValue)], into: &out)
-        format.tag("downstream_cluster", dash, into: &out)
+        format.tag("downstream_cluster", words[Word.dash.rawValue], into: &out)
         if span.upstream > 0 {
-            format.tag("upstream_cluster", upstream(span), into: &out)
-            format.tag("upstream_cluster.name", upstream(span), into: &out)
+            format.tag("upstream_cluster", upstreams[Int(span.upstream)], into: &out)
+            format.tag("upstream_cluster.name", upstreams[Int(span.upstream)], into: &out)
         }
         if span.kind == .server {
-            writeAddress("peer.address", span, &format, &out)
+            writeAddress("peer.address", &span, &format, &out)
         } else {
-            writeAddressAndPort("upstream_address", span, &format, &out)
-            writeAddress("peer.address", span, &format, &out)
+            writeAddressAndPort("upstream_address", &span, &format, &out)
+            writeAddress("peer.address", &span, &format, &out)
         }
-        writeResend("retry.count", span, &format, &out)
+        writeResend("retry.count", &span, &format, &out)
         let isCut = span.status == 0 ? span.isError : false
         if isCut {
-            format.tag("error", isTrue, into: &out)
+            format.tag("error", words[Word.yes.rawValue], into: &out)
         } else if span.status >= 500 {
-            format.tag("error", isTrue, into: &out)
+            format.tag("error", words[Word.yes.rawValue], into: &out)
         }
     }
 
     // MARK: Parts
 
     private func writeMethod<Format: SpanFormat>(
-        _ key: StaticString, _ span: borrowing SpanRecord, _ format: inout Format, _ out: inout ByteWriter
+        _ key: StaticString, _ span: inout SpanRecord, _ format: inout Format, _ out: inout ByteWriter
     ) {
         if span.method == .other {
-            format.tag(key, span.methodText.span, into: &out, unlessEmpty: true)
+            format.tag(key, span.texts.method, into: &out, unlessEmpty: true)
         } else {
             format.tag(key, methods[Int(span.method.rawValue)], into: &out)
         }
@@ -182,10 +186,10 @@ struct TagWriter {
 
     /// The reason if we know one, else the status that means failure.
     private func writeFailure<Format: SpanFormat>(
-        _ key: StaticString, _ span: borrowing SpanRecord, _ format: inout Format, _ out: inout ByteWriter
+        _ key: StaticString, _ span: inout SpanRecord, _ format: inout Format, _ out: inout ByteWriter
     ) {
         if span.error != .none {
-            format.tag(key, error(span), into: &out)
+            format.tag(key, errors[Int(span.error.rawValue)], into: &out)
         } else if span.status > 0 {
             var digits = InlineArray<3, UInt8>(repeating: UInt8(ascii: "0"))
             digits[0] += UInt8(span.status / 100 % 10)
@@ -193,25 +197,27 @@ struct TagWriter {
             digits[2] += UInt8(span.status % 10)
             format.tag(key, digits.span, into: &out)
         } else {
-            format.tag(key, failed, into: &out)
+            format.tag(key, words[Word.error.rawValue], into: &out)
         }
     }
 
     /// Why this proxy answered, or was left, where conventions see no failure of ours.
     private func writeLocalReason<Format: SpanFormat>(
-        _ span: borrowing SpanRecord, _ format: inout Format, _ out: inout ByteWriter
+        _ span: inout SpanRecord, _ format: inout Format, _ out: inout ByteWriter
     ) {
-        if span.error != .none, !span.isError { format.tag("proxy.reason", error(span), into: &out) }
+        if span.error != .none, !span.isError {
+            format.tag("proxy.reason", errors[Int(span.error.rawValue)], into: &out)
+        }
     }
 
     private func writeResend<Format: SpanFormat>(
-        _ key: StaticString, _ span: borrowing SpanRecord, _ format: inout Format, _ out: inout ByteWriter
+        _ key: StaticString, _ span: inout SpanRecord, _ format: inout Format, _ out: inout ByteWriter
     ) {
         if span.resendCount > 0 { format.tag(key, number: UInt64(span.resendCount), into: &out) }
     }
 
     private func writeAddress<Format: SpanFormat>(
-        _ key: StaticString, _ span: borrowing SpanRecord, _ format: inout Format, _ out: inout ByteWriter
+        _ key: StaticString, _ span: inout SpanRecord, _ format: inout Format, _ out: inout ByteWriter
     ) {
         guard span.peer.byteCount > 0 else { return }
         scratch.bytes.truncate(to: 0)
@@ -220,7 +226,7 @@ struct TagWriter {
     }
 
     private func writeAddressAndPort<Format: SpanFormat>(
-        _ key: StaticString, _ span: borrowing SpanRecord, _ format: inout Format, _ out: inout ByteWriter
+        _ key: StaticString, _ span: inout SpanRecord, _ format: inout Format, _ out: inout ByteWriter
     ) {
         guard span.peer.byteCount > 0 else { return }
         scratch.bytes.truncate(to: 0)
@@ -234,13 +240,13 @@ struct TagWriter {
 
     /// Without the query, which may hold secrets.
     private func writeURL<Format: SpanFormat>(
-        _ key: StaticString, _ span: borrowing SpanRecord, _ format: inout Format, _ out: inout ByteWriter
+        _ key: StaticString, _ span: inout SpanRecord, _ format: inout Format, _ out: inout ByteWriter
     ) {
-        guard !span.host.isEmpty else { return }
+        guard !span.texts.host.isEmpty else { return }
         scratch.bytes.truncate(to: 0)
         scratch.bytes.append("http://")
-        scratch.bytes.append(span.host.span)
-        scratch.bytes.append(span.path.span)
+        scratch.bytes.append(span.texts.host)
+        scratch.bytes.append(span.texts.path)
         format.tag(key, scratch.bytes, into: &out)
     }
 
@@ -264,10 +270,12 @@ struct TagWriter {
 }
 
 extension SpanFormat {
+    @inline(__always)
     mutating func tag(_ key: StaticString, _ value: borrowing ByteWriter, into out: inout ByteWriter) {
         tag(key, value.span, into: &out)
     }
 
+    @inline(__always)
     mutating func tag(_ key: StaticString, _ value: Span<UInt8>, into out: inout ByteWriter, unlessEmpty: Bool) {
         if !value.isEmpty { tag(key, value, into: &out) }
     }

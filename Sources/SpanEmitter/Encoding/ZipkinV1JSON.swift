@@ -18,15 +18,15 @@ struct ZipkinV1JSON: SpanFormat {
     }
 
     mutating func begin(
-        _ span: borrowing SpanRecord, name: Span<UInt8>, remoteName: Span<UInt8>, into out: inout ByteWriter
+        _ span: inout SpanRecord, name: Span<UInt8>, remoteName: Span<UInt8>, into out: inout ByteWriter
     ) {
         hasTags = false
         listener = span.listener
         out.append(",{\"traceId\":\"")
         out.append(traceID: span.traceID)
-        out.append("\",\"name\":")
-        out.append(jsonString: name)
-        out.append(",\"id\":\"")
+        out.append("\",\"name\":\"")
+        out.append(jsonText: name)
+        out.append("\",\"id\":\"")
         out.append(hex: span.spanID.value)
         if !span.parentID.isNone {
             out.append("\",\"parentId\":\"")
@@ -58,33 +58,32 @@ struct ZipkinV1JSON: SpanFormat {
         out.append(hasTags ? ",{\"key\":\"" : "{\"key\":\"")
         hasTags = true
         out.append(key)
-        out.append("\",\"value\":")
+        out.append("\",\"value\":\"")
     }
 
     private func end(tag out: inout ByteWriter) {
-        out.append(UInt8(ascii: ","))
+        out.append("\",")
         out.append(local[listener])
         out.append(UInt8(ascii: "}"))
     }
 
     mutating func tag(_ key: StaticString, _ value: Span<UInt8>, into out: inout ByteWriter) {
         begin(tag: key, &out)
-        out.append(jsonString: value)
+        out.append(jsonText: value)
         end(tag: &out)
     }
 
     mutating func tag(_ key: StaticString, number: UInt64, into out: inout ByteWriter) {
         begin(tag: key, &out)
-        out.append(UInt8(ascii: "\""))
         out.append(decimal: number)
-        out.append(UInt8(ascii: "\""))
         end(tag: &out)
     }
 
-    mutating func end(_ span: borrowing SpanRecord, into out: inout ByteWriter) {
+    mutating func end(_ span: inout SpanRecord, into out: inout ByteWriter) {
         if !remote.isEmpty {
-            begin(tag: span.kind == .server ? "ca" : "sa", &out)
-            out.append("true,\"endpoint\":")
+            out.append(hasTags ? ",{\"key\":\"" : "{\"key\":\"")
+            out.append(span.kind == .server ? "ca" : "sa")
+            out.append("\",\"value\":true,\"endpoint\":")
             out.append(remote)
             out.append(UInt8(ascii: "}"))
         }

@@ -17,7 +17,7 @@ struct ZipkinV1Thrift: SpanFormat {
     }
 
     mutating func begin(
-        _ span: borrowing SpanRecord, name: Span<UInt8>, remoteName: Span<UInt8>, into out: inout ByteWriter
+        _ span: inout SpanRecord, name: Span<UInt8>, remoteName: Span<UInt8>, into out: inout ByteWriter
     ) {
         listener = span.listener
         tagCount = 0
@@ -83,7 +83,7 @@ struct ZipkinV1Thrift: SpanFormat {
         tag(key, digits.span, into: &out)
     }
 
-    mutating func end(_ span: borrowing SpanRecord, into out: inout ByteWriter) {
+    mutating func end(_ span: inout SpanRecord, into out: inout ByteWriter) {
         if !remote.isEmpty {
             begin(tag: span.kind == .server ? "ca" : "sa")
             tags.bytes.append(bigEndian: UInt32(1))

@@ -14,7 +14,7 @@ struct ZipkinV2JSON: SpanFormat {
     }
 
     mutating func begin(
-        _ span: borrowing SpanRecord, name: Span<UInt8>, remoteName: Span<UInt8>, into out: inout ByteWriter
+        _ span: inout SpanRecord, name: Span<UInt8>, remoteName: Span<UInt8>, into out: inout ByteWriter
     ) {
         hasTags = false
         out.append(",{\"traceId\":\"")
@@ -25,9 +25,9 @@ struct ZipkinV2JSON: SpanFormat {
             out.append("\",\"parentId\":\"")
             out.append(hex: span.parentID.value)
         }
-        out.append("\",\"name\":")
-        out.append(jsonString: name)
-        out.append(",\"timestamp\":")
+        out.append("\",\"name\":\"")
+        out.append(jsonText: name)
+        out.append("\",\"timestamp\":")
         out.append(decimal: span.startMicroseconds)
         out.append(",\"duration\":")
         out.append(decimal: span.durationMicroseconds)
@@ -39,28 +39,28 @@ struct ZipkinV2JSON: SpanFormat {
         }
     }
 
+    /// Up to the value's first character.
+    @inline(__always)
     private mutating func begin(tag key: StaticString, _ out: inout ByteWriter) {
-        if hasTags { out.append(UInt8(ascii: ",")) } else { out.append(",\"tags\":{") }
+        if hasTags { out.append(",\"", key, "\":\"") } else { out.append(",\"tags\":{\"", key, "\":\"") }
         hasTags = true
-        out.append(UInt8(ascii: "\""))
-        out.append(key)
-        out.append(UInt8(ascii: "\""))
-        out.append(UInt8(ascii: ":"))
     }
 
+    @inline(__always)
     mutating func tag(_ key: StaticString, _ value: Span<UInt8>, into out: inout ByteWriter) {
         begin(tag: key, &out)
-        out.append(jsonString: value)
+        out.append(jsonText: value)
+        out.append(UInt8(ascii: "\""))
     }
 
+    @inline(__always)
     mutating func tag(_ key: StaticString, number: UInt64, into out: inout ByteWriter) {
         begin(tag: key, &out)
-        out.append(UInt8(ascii: "\""))
         out.append(decimal: number)
         out.append(UInt8(ascii: "\""))
     }
 
-    mutating func end(_ span: borrowing SpanRecord, into out: inout ByteWriter) {
+    mutating func end(_ span: inout SpanRecord, into out: inout ByteWriter) {
         if hasTags { out.append(UInt8(ascii: "}")) }
         if span.isDebug { out.append(",\"debug\":true") }
         if span.isShared { out.append(",\"shared\":true") }
@@ -79,8 +79,9 @@ extension ByteWriter {
     mutating func append(jsonEndpoint address: EndpointAddress, service: Span<UInt8>, isNamed: Bool) {
         var separator: StaticString = "{"
         if isNamed {
-            append("{\"serviceName\":")
-            append(jsonString: service)
+            append("{\"serviceName\":\"")
+            append(jsonText: service)
+            append(UInt8(ascii: "\""))
             separator = ","
         }
         if address.port > 0 {

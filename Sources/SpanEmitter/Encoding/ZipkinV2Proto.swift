@@ -13,7 +13,7 @@ struct ZipkinV2Proto: SpanFormat {
     }
 
     mutating func begin(
-        _ span: borrowing SpanRecord, name: Span<UInt8>, remoteName: Span<UInt8>, into out: inout ByteWriter
+        _ span: inout SpanRecord, name: Span<UInt8>, remoteName: Span<UInt8>, into out: inout ByteWriter
     ) {
         out.append(protoTag: 1, .bytes)
         start = out.count
@@ -55,7 +55,7 @@ struct ZipkinV2Proto: SpanFormat {
         out.insertLength(at: start)
     }
 
-    mutating func end(_ span: borrowing SpanRecord, into out: inout ByteWriter) {
+    mutating func end(_ span: inout SpanRecord, into out: inout ByteWriter) {
         if span.isDebug {
             out.append(protoTag: 12, .varint)
             out.append(1)

@@ -2,7 +2,10 @@
 public import HTTP1
 public import Propagation
 
-/// One finished span as a worker hands it over: flat, copied into the ring, about half a KiB.
+/// What a worker hands over when spans are finished: flat, copied into the ring.
+///
+/// It is one span, or two: a SERVER span brings the CLIENT span of its last attempt along, which
+/// differs from it in what ``AttemptRecord`` holds. So most exchanges are one record.
 public struct SpanRecord: BitwiseCopyable, Sendable {
     public enum Kind: UInt8, BitwiseCopyable, Sendable { case server, client }
 
@@ -32,6 +35,8 @@ public struct SpanRecord: BitwiseCopyable, Sendable {
     public var httpMinorVersion: UInt8 = 1
     /// Attempts before this one.
     public var resendCount: UInt8 = 0
+    /// Whether ``attempt`` is a span to report too.
+    public var hasAttempt = false
     /// Numbered from 1 in ``SpanNames/routes``; 0 is none.
     public var route: UInt16 = 0
     /// Numbered from 1 in ``SpanNames/upstreams``; 0 is none.
@@ -40,15 +45,32 @@ public struct SpanRecord: BitwiseCopyable, Sendable {
     public var listener: UInt16 = 0
     /// SERVER: the caller. CLIENT: the upstream's endpoint.
     public var peer = EndpointAddress()
-    /// As received; matters for ``Method/other``.
-    public var methodText = InlineText<16>()
-    /// Without query.
-    public var path = InlineText<192>()
-    public var host = InlineText<64>()
-    public var requestID = InlineText<64>()
-    public var userAgent = InlineText<96>()
+    public var attempt = AttemptRecord()
+    /// The last field: only the bytes in use are copied.
+    public var texts = SpanTexts()
 
     public init() {}
+
+    /// Bytes before the texts' own: what every copy takes.
+    static let fixedByteCount = (MemoryLayout<SpanRecord>.offset(of: \.texts) ?? 0) + SpanTexts.byteOffset
+
+    /// How many spans this is.
+    var spanCount: UInt64 { hasAttempt ? 2 : 1 }
+
+    /// Becomes the CLIENT span of its attempt, or the SERVER span again.
+    public mutating func swapAttempt() {
+        swap(&spanID, &attempt.spanID)
+        swap(&parentID, &attempt.parentID)
+        swap(&startMicroseconds, &attempt.startMicroseconds)
+        swap(&durationMicroseconds, &attempt.durationMicroseconds)
+        swap(&peer, &attempt.peer)
+        swap(&status, &attempt.status)
+        swap(&kind, &attempt.kind)
+        swap(&isShared, &attempt.isShared)
+        swap(&parentIsRemote, &attempt.parentIsRemote)
+        swap(&error, &attempt.error)
+        swap(&resendCount, &attempt.resendCount)
+    }
 
     /// The other half of a span the caller reports.
     var isSharedServer: Bool { isShared && kind == .server }
@@ -60,4 +82,27 @@ public struct SpanRecord: BitwiseCopyable, Sendable {
         if kind == .client, status >= 400 { return true }
         return error != .none && status < 400
     }
+}
+
+/// One attempt to get a response: what its CLIENT span does not share with the SERVER span.
+public struct AttemptRecord: BitwiseCopyable, Sendable {
+    public var spanID = SpanID.none
+    /// The SERVER span's id.
+    public var parentID = SpanID.none
+    /// Microseconds since the epoch.
+    public var startMicroseconds: UInt64 = 0
+    /// At least 1.
+    public var durationMicroseconds: UInt64 = 1
+    /// The upstream's endpoint.
+    public var peer = EndpointAddress()
+    /// 0: no response.
+    public var status: UInt16 = 0
+    var kind = SpanRecord.Kind.client
+    var isShared = false
+    var parentIsRemote = false
+    public var error = SpanError.none
+    /// Attempts before this one.
+    public var resendCount: UInt8 = 0
+
+    public init() {}
 }

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-public import Synchronization
+import Synchronization
 
 /// Finished spans between one worker, which pushes, and the reporter, which drains. Never blocks.
 ///
@@ -8,22 +8,24 @@ public import Synchronization
 /// two counters hand them over.
 @safe
 public final class SpanRing: @unchecked Sendable {
-    @usableFromInline let slots: UnsafeMutablePointer<SpanRecord>
-    @usableFromInline let mask: UInt64
+    let slots: UnsafeMutablePointer<SpanRecord>
+    let mask: UInt64
     /// The tail for which the reporter was last woken; the worker's own.
     private var wokenTail = UInt64.max
     /// The tail as the worker last saw it, so that most pushes do not touch the reporter's cache line.
-    @usableFromInline var seenTail: UInt64 = 0
+    var seenTail: UInt64 = 0
     /// Records pushed since the start; written by the worker.
-    @usableFromInline let head = Atomic<UInt64>(0)
-    /// Records refused since the start; written by the worker.
-    @usableFromInline let refused = Atomic<UInt64>(0)
-    /// Records given up without a look at the ring; written by the worker.
-    private let shed = Atomic<UInt64>(0)
+    let head = Atomic<UInt64>(0)
+    /// Spans pushed since the start, never behind the records; written by the worker.
+    let pushed = Atomic<UInt64>(0)
+    /// Spans refused since the start; written by the worker.
+    let refused = Atomic<UInt64>(0)
+    /// Spans given up without a look at the ring; written by the worker.
+    private let givenUp = Atomic<UInt64>(0)
     /// Keeps the two writers 128 bytes apart: neighbouring cache lines are fetched in pairs.
     private let padding = InlineArray<16, UInt64>(repeating: 0)
     /// Records drained since the start; written by the reporter.
-    @usableFromInline let tail = Atomic<UInt64>(0)
+    let tail = Atomic<UInt64>(0)
 
     /// - Parameter capacity: rounded up to a power of two, at least 2.
     public init(capacity: Int = 8192) {
@@ -34,56 +36,70 @@ public final class SpanRing: @unchecked Sendable {
         unsafe slots.initialize(repeating: SpanRecord(), count: size)
     }
 
-    /// The worker only: copies a record in, or counts it as dropped when there is no room.
+    /// The worker only: copies a record in, or counts its spans as dropped when there is no room.
     ///
-    /// - Parameter change: what differs from `record`, made in the slot.
+    /// - Parameter record: not changed; a borrowed value would be copied once more on its way.
     /// - Returns: whether the reporter should be woken: the ring is a quarter full and it has not
     ///   been told since it last drained. The rest lasts while the thread waits for a busy processor.
     @discardableResult
-    @inlinable
-    public func push(_ record: borrowing SpanRecord, _ change: (inout SpanRecord) -> Void = { _ in }) -> Bool {
+    public func push(_ record: inout SpanRecord) -> Bool {
         let position = head.load(ordering: .relaxed)
         if position &- seenTail > mask >> 2 { seenTail = tail.load(ordering: .acquiring) }
         let used = position &- seenTail
         guard used <= mask else {
-            refused.store(refused.load(ordering: .relaxed) &+ 1, ordering: .relaxed)
+            refused.store(refused.load(ordering: .relaxed) &+ record.spanCount, ordering: .relaxed)
             return wake()
         }
-        let slot = unsafe slots + Int(position & mask)
-        unsafe slot.pointee = copy record
-        unsafe change(&slot.pointee)
+        let size = SpanRecord.fixedByteCount + record.texts.count
+        unsafe withUnsafePointer(to: &record) { source in
+            unsafe UnsafeMutableRawPointer(slots + Int(position & mask)).copyMemory(from: source, byteCount: size)
+        }
+        pushed.store(pushed.load(ordering: .relaxed) &+ record.spanCount, ordering: .relaxed)
         head.store(position &+ 1, ordering: .releasing)
         return used >= mask >> 2 ? wake() : false
     }
 
-    /// The worker only: counts a record that is given up for want of memory elsewhere.
-    public func shedOne() { shed.store(shed.load(ordering: .relaxed) &+ 1, ordering: .relaxed) }
+    /// The worker only: counts the spans of a record that is given up for want of memory elsewhere.
+    ///
+    /// - Parameter record: not changed, as in ``push(_:)``.
+    public func shed(_ record: inout SpanRecord) {
+        givenUp.store(givenUp.load(ordering: .relaxed) &+ record.spanCount, ordering: .relaxed)
+    }
 
-    @usableFromInline
-    func wake() -> Bool {
+    private func wake() -> Bool {
         guard wokenTail != seenTail else { return false }
         wokenTail = seenTail
         return true
     }
 
-    /// The reporter only: lends up to `limit` waiting records, oldest first, then frees their slots.
-    ///
-    /// - Returns: how many there were.
-    func drain(limit: Int, _ body: (borrowing SpanRecord) -> Void) -> Int {
+    /// The reporter only: how many records wait, and how many spans they are; at most `limit` records.
+    func waiting(limit: Int) -> (records: Int, spans: Int) {
         let start = tail.load(ordering: .relaxed)
-        let end = head.load(ordering: .acquiring)
-        let count = min(Int(end &- start), limit)
-        for offset in 0..<UInt64(count) { unsafe body(slots[Int((start &+ offset) & mask)]) }
-        tail.store(start &+ UInt64(count), ordering: .releasing)
-        return count
+        let records = min(Int(head.load(ordering: .acquiring) &- start), limit)
+        var spans = records
+        for offset in 0..<UInt64(records) where unsafe slots[Int((start &+ offset) & mask)].hasAttempt { spans += 1 }
+        return (records, spans)
     }
 
-    /// Any thread. Never falls.
-    var pushedCount: UInt64 { head.load(ordering: .acquiring) }
-    /// Any thread: records that found the ring full.
+    /// The reporter only: lends so many waiting records, oldest first.
+    ///
+    /// - Parameter body: leaves its record as it was.
+    func visit(_ records: Int, _ body: (inout SpanRecord) -> Void) {
+        let start = tail.load(ordering: .relaxed)
+        for offset in 0..<UInt64(records) { unsafe body(&slots[Int((start &+ offset) & mask)]) }
+    }
+
+    /// The reporter only: gives the slots of the oldest waiting records back to the worker.
+    func free(_ records: Int) {
+        tail.store(tail.load(ordering: .relaxed) &+ UInt64(records), ordering: .releasing)
+    }
+
+    /// Any thread: spans pushed so far. Never falls.
+    var pushedCount: UInt64 { pushed.load(ordering: .acquiring) }
+    /// Any thread: spans that found the ring full.
     public var droppedCount: UInt64 { refused.load(ordering: .relaxed) }
-    /// Any thread: records given up by ``shedOne()``.
-    public var shedCount: UInt64 { shed.load(ordering: .relaxed) }
+    /// Any thread: spans given up by ``shed(_:)``.
+    public var shedCount: UInt64 { givenUp.load(ordering: .relaxed) }
 
     deinit { unsafe slots.deallocate() }
 }
