@@ -10,7 +10,7 @@ import Glibc
 @safe
 public final class Acceptor {
     /// How many connections one turn of the loop accepts, so that others get their turn.
-    private static let turnLimit = 16
+    private static let turnLimit = 4
     private static let pauseMilliseconds = 100
 
     private let listener: SharedDescriptor

@@ -14,7 +14,7 @@ final class TimerWheel {
     static let tickMilliseconds = 100
     private static let slotCount = 512
     /// How many sockets are told in one turn of the loop.
-    static let turnLimit = 16
+    static let turnLimit = 4
     /// In place of a slot: due, and waits in ``due``.
     private static let isDue: Int32 = -2
 
