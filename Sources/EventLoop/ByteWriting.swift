@@ -4,6 +4,8 @@
 /// must not lose anything check ``OutputSpan/freeCapacity`` first.
 extension OutputSpan where Element == UInt8 {
     /// Appends constant text.
+    @inlinable
+    @inline(__always)
     public mutating func write(_ text: StaticString) {
         let count = text.utf8CodeUnitCount
         guard count <= freeCapacity else { return }

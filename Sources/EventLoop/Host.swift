@@ -13,6 +13,20 @@ public enum Host {
     /// Raises the soft limit of open descriptors to the hard one; answers the limit now in force.
     public static func raiseDescriptorLimit() -> Int { Int(clamping: sys_raise_descriptor_limit()) }
 
+    /// A core dump would hold secrets, and what passed through us.
+    public static func refuseCoreDumps() { sys_refuse_core_dumps() }
+
+    /// A crash ends the process at once, so that its supervisor can start another. Swift's runtime would first write a report,
+    /// with the bytes that registers point to, and may take minutes for it while callers wait. `SWIFT_BACKTRACE` in the
+    /// environment asks for that report.
+    public static func endAtOnceOnCrash() {
+        guard unsafe getenv("SWIFT_BACKTRACE") == nil else { return }
+        for number in [SIGQUIT, SIGABRT, SIGBUS, SIGFPE, SIGILL, SIGSEGV, SIGTRAP] { _ = signal(number, SIG_DFL) }
+    }
+
+    /// Whether this process may do everything on the machine.
+    public static var isRoot: Bool { geteuid() == 0 }
+
     /// A write to a closed pipe or socket must be an error, not the end of the process.
     public static func ignoreBrokenPipes() { _ = signal(SIGPIPE, SIG_IGN) }
 }

@@ -193,7 +193,11 @@ extension SocketAddress: CustomStringConvertible {
     }
 }
 
-extension SocketAddress: Equatable {
+extension SocketAddress: Hashable {
+    public func hash(into hasher: inout Hasher) {
+        for index in 0..<Int(length) { hasher.combine(bytes[index]) }
+    }
+
     public static func == (a: Self, b: Self) -> Bool {
         guard a.length == b.length else { return false }
         for index in 0..<Int(a.length) where a.bytes[index] != b.bytes[index] { return false }

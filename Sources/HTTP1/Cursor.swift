@@ -23,11 +23,13 @@ struct Cursor: BitwiseCopyable {
         return start..<position
     }
 
+    @inline(__always)
     mutating func takeBlanks(in bytes: Span<UInt8>) {
         while position < end, isBlank(bytes[position]) { position += 1 }
     }
 
     /// Everything up to the first control byte other than a tab (RFC 9110 §5.5).
+    @inline(__always)
     mutating func takeValue(in bytes: Span<UInt8>) -> Range<Int> {
         let start = position
         while true {
@@ -42,6 +44,7 @@ struct Cursor: BitwiseCopyable {
     }
 
     /// `tchar`s (RFC 9110 §5.6.2); most names are letters and hyphens.
+    @inline(__always)
     mutating func takeToken(in bytes: Span<UInt8>) -> Range<Int> {
         let start = position
         while true {
@@ -56,6 +59,7 @@ struct Cursor: BitwiseCopyable {
     }
 
     /// CRLF and nothing else (RFC 9112 §2.2).
+    @inline(__always)
     mutating func takeLineEnd(in bytes: Span<UInt8>, otherwise error: SyntaxError) throws(SyntaxError) -> Bool? {
         guard let first = peek(in: bytes) else { return nil }
         guard first == carriageReturn else { throw first == lineFeed ? .invalidLineEnd : error }
@@ -69,6 +73,10 @@ struct Cursor: BitwiseCopyable {
     mutating func takeVersion(
         in bytes: Span<UInt8>, malformed: SyntaxError = .invalidVersion
     ) throws(SyntaxError) -> UInt8? {
+        if end - position >= 8, Word(bytes, at: position) == Word("HTTP/1.1") {
+            position += 8
+            return 1
+        }
         for expected in "HTTP/".utf8 {
             guard let byte = peek(in: bytes) else { return nil }
             guard byte == expected else { throw malformed }

@@ -34,7 +34,9 @@ struct Word: BitwiseCopyable, Equatable {
     /// one load and a mask are faster than a loop.
     init(_ bytes: Span<UInt8>, at offset: Int, count: Int) {
         guard bytes.count - offset < 8 else {
-            bits = count > 0 ? Word(bytes, at: offset).bits & (UInt64.max >> UInt64(64 - 8 * count)) : 0
+            bits =
+                count > 0
+                ? Word(bytes, at: offset).bits & (UInt64.max &>> UInt64(truncatingIfNeeded: 64 &- 8 &* count)) : 0
             return
         }
         var bits: UInt64 = 0

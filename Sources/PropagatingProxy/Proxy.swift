@@ -16,15 +16,21 @@ public final class Proxy {
     private var signals: [SignalSource] = []
     private var admin: AdminServer?
     private var shutdown: Shutdown?
+    private let board: EndpointBoard
+    private var healthChecker: HealthChecker?
+    private var ejectionWatch: EjectionWatch?
 
     /// Runs until a signal ends it.
     ///
     /// - Returns: the exit code: 0 after a clean stop, 1 if it could not start.
     public static func run(_ configuration: Configuration) -> Int32 {
         Host.ignoreBrokenPipes()
+        Host.refuseCoreDumps()
+        Host.endAtOnceOnCrash()
         let descriptorLimit = Host.raiseDescriptorLimit()
         guard let log = try? Log(level: configuration.log.level, format: configuration.log.format) else { return 1 }
         defer { log.stop() }
+        if Host.isRoot { log.warn("running as root, which this program never needs; run it as another user") }
         do throws(StartError) {
             try checkCapacity(configuration, descriptorLimit: descriptorLimit)
             let proxy = try Proxy(configuration, log: log)
@@ -39,7 +45,7 @@ public final class Proxy {
 
     /// Connections that were promised and can never be had are a mistake to be told now, not under load.
     private static func checkCapacity(_ configuration: Configuration, descriptorLimit: Int) throws(StartError) {
-        let capacity = WorkerPlan.connectionCapacity(descriptorLimit: descriptorLimit)
+        let capacity = WorkerPlan.connectionCapacity(configuration, descriptorLimit: descriptorLimit)
         var wanted = [("limits.connections", configuration.limits.connections)]
         wanted += configuration.listeners.map { ("max_connections of listener \($0.name)", $0.maximumConnections) }
         for (name, count) in wanted where count > capacity {
@@ -58,7 +64,11 @@ public final class Proxy {
             throw .resource(error)
         }
         let count = max(1, configuration.workers)
-        workers = (0..<count).map { _ in WorkerHandle() }
+        let workers = (0..<count).map { _ in WorkerHandle() }
+        self.workers = workers
+        board = EndpointBoard(configuration.upstreams, log: log) {
+            for worker in workers { worker.tellVerdicts() }
+        }
         let names = MetricNames(configuration)
         metricNames = names
         metrics = (0..<count).map { _ in WorkerMetrics(names) }
@@ -96,11 +106,15 @@ public final class Proxy {
                 signals.append(try SignalSource(number, on: loop) { [unowned self] in signalled() })
             }
             let bell = try reporter.start()
+            if configuration.upstreams.contains(where: { $0.healthCheck != nil }) {
+                healthChecker = try HealthChecker(configuration.upstreams, board: board, on: loop)
+            }
+            ejectionWatch = try EjectionWatch(configuration.upstreams, board: board, on: loop)
             for (index, handle) in workers.enumerated() {
                 let plan = WorkerPlan(
                     configuration: configuration, listeners: Locked(descriptors.map { $0[index] }), index: index,
                     handle: handle, metrics: metrics[index], ring: rings[index], wakeReporter: bell,
-                    descriptorLimit: descriptorLimit, log: log)
+                    descriptorLimit: descriptorLimit, board: board, log: log)
                 threads.append(try SystemThread(name: "worker-\(index)") { plan.run() })
             }
             if let adminDescriptor { try startAdmin(adminDescriptor) }
@@ -140,8 +154,8 @@ public final class Proxy {
             ready: { [unowned self] in shutdown == nil && workers.allSatisfy(\.isResolved) },
             metrics: { [unowned self] in
                 MetricsPage.render(
-                    metrics, spans: SpanFigures(reporter.snapshot()), names: metricNames,
-                    logLinesDropped: log.droppedCount)
+                    metrics, spans: SpanFigures(reporter.snapshot()), endpoints: board.figures(),
+                    names: metricNames, logLinesDropped: log.droppedCount)
             })
     }
 
@@ -160,6 +174,8 @@ public final class Proxy {
     }
 
     private func stop() -> Int32 {
+        healthChecker?.stop()
+        ejectionWatch = nil
         for thread in threads { thread.join() }
         let lost = reporter.stop(flushWithin: configuration.shutdown.flushMilliseconds)
         log.info("stopped", ["spans_lost": String(lost)])

@@ -12,6 +12,7 @@ public struct Extraction: BitwiseCopyable {
     private var traceparent: TraceContext?
     private var traceparentLines = 0
     private var hasTracestate = false
+    private var isEmpty = true
 
     /// An extraction that has seen no field; reads the given formats, in this order of preference.
     public init(formats: FormatList) { self.formats = formats }
@@ -20,6 +21,7 @@ public struct Extraction: BitwiseCopyable {
     /// forwarded as it came.
     public mutating func offer(name: Span<UInt8>, value: Span<UInt8>) -> Bool {
         guard let field = FieldName(name) else { return false }
+        isEmpty = false
         switch field {
         case .b3: single.offer(value, parse: B3Single.init)
         case .traceID: multi.offerTraceID(value)
@@ -37,7 +39,7 @@ public struct Extraction: BitwiseCopyable {
 
     /// What the fields said, as far as the sender is trusted.
     public func finish(trust: Trust) -> Extracted {
-        guard trust != .none else { return Extracted() }
+        guard trust != .none, !isEmpty else { return Extracted() }
         let extracted = read()
         return trust == .ids ? extracted.undecided : extracted
     }

@@ -16,15 +16,7 @@ public enum RequestID {
         guard out.freeCapacity >= byteCount else { return }
         let version = high & ~0xF000 | 0x4000
         let variant = low & ~(0b11 << 62) | 0b10 << 62
-        appendDigits(version, 0..<8, to: &out)
-        out.append(dash)
-        appendDigits(version, 8..<12, to: &out)
-        out.append(dash)
-        appendDigits(version, 12..<16, to: &out)
-        out.append(dash)
-        appendDigits(variant, 0..<4, to: &out)
-        out.append(dash)
-        appendDigits(variant, 4..<16, to: &out)
+        appendUUID(version, variant, to: &out)
     }
 
     /// Whether a received value may be passed on: 1...128 bytes of `[A-Za-z0-9-_.:]`.

@@ -4,6 +4,7 @@
 // of names: byte by byte that was 2,700 of a request's instructions, in words it is 400.
 
 /// Appends 16 lower-case digits; appends nothing when `out` has less room.
+@inline(__always)
 func appendHex(_ value: UInt64, to out: inout OutputSpan<UInt8>) {
     let high = hexDigits(UInt32(truncatingIfNeeded: value >> 32))
     let low = hexDigits(UInt32(truncatingIfNeeded: value))
@@ -17,17 +18,34 @@ func appendHex(_ value: UInt64, to out: inout OutputSpan<UInt8>) {
     }
 }
 
-/// Appends the digits at `range`, the highest being digit 0; the caller has checked the room.
-func appendDigits(_ value: UInt64, _ range: Range<Int>, to out: inout OutputSpan<UInt8>) {
-    let high = hexDigits(UInt32(truncatingIfNeeded: value >> 32))
-    let low = hexDigits(UInt32(truncatingIfNeeded: value))
-    for index in range {
-        let half = index < 8 ? high : low
-        out.append(UInt8(truncatingIfNeeded: half >> UInt64(56 - (index & 7) * 8)))
+/// Appends 32 digits in groups of 8-4-4-4-12; appends nothing when `out` has less room.
+func appendUUID(_ high: UInt64, _ low: UInt64, to out: inout OutputSpan<UInt8>) {
+    guard out.freeCapacity >= 36 else { return }
+    unsafe out.withUnsafeMutableBufferPointer { buffer, count in
+        guard let base = buffer.baseAddress else { return }
+        let target = unsafe UnsafeMutableRawPointer(base + count)
+        // Eight digits at a time; where a group of four ends inside, the dash and what follows overwrite the rest.
+        func put(_ digits: UInt64, at offset: Int) {
+            unsafe target.storeBytes(of: digits.bigEndian, toByteOffset: offset, as: UInt64.self)
+        }
+        let second = hexDigits(UInt32(truncatingIfNeeded: high))
+        let third = hexDigits(UInt32(truncatingIfNeeded: low >> 32))
+        put(hexDigits(UInt32(truncatingIfNeeded: high >> 32)), at: 0)
+        put(second, at: 9)
+        put(second << 32, at: 14)
+        put(third, at: 19)
+        put(third << 32, at: 24)
+        put(hexDigits(UInt32(truncatingIfNeeded: low)), at: 28)
+        unsafe target.storeBytes(of: dash, toByteOffset: 8, as: UInt8.self)
+        unsafe target.storeBytes(of: dash, toByteOffset: 13, as: UInt8.self)
+        unsafe target.storeBytes(of: dash, toByteOffset: 18, as: UInt8.self)
+        unsafe target.storeBytes(of: dash, toByteOffset: 23, as: UInt8.self)
+        count += 36
     }
 }
 
 /// Appends ASCII text; appends nothing when `out` has less room.
+@inline(__always)
 func append(_ text: StaticString, to out: inout OutputSpan<UInt8>) {
     let length = text.utf8CodeUnitCount
     guard out.freeCapacity >= length else { return }

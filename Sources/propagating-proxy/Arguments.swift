@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 import CSystem
 import Glibc
+import PropagatingProxy
 
 /// Reads the command line with getopt_long: `--name value`, `--name=value`, `-c value` or `-cvalue`;
 /// a name may be cut short as long as it stays the only one.
@@ -81,12 +82,12 @@ enum Arguments {
         return "unknown option -\(Character(Unicode.Scalar(letter)))"
     }
 
-    /// Without what follows an `=`, which may be a secret.
+    /// Without what follows an `=`, and what in a URL may be a secret.
     private static func word(before end: CInt) -> String {
         guard end > 1, end <= CommandLine.argc, let argument = unsafe CommandLine.unsafeArgv[Int(end) - 1] else {
             return ""
         }
-        return unsafe String(String(cString: argument).prefix { $0 != "=" })
+        return ShownText.url(unsafe String(String(cString: argument).prefix { $0 != "=" }))
     }
 
     // MARK: Secrets
@@ -96,10 +97,10 @@ enum Arguments {
     private static func mask(_ argument: UnsafeMutablePointer<CChar>) {
         let bytes = unsafe (0..<strlen(argument)).map { unsafe UInt8(bitPattern: argument[$0]) }
         let scheme = bytes.firstRange(of: Array("://".utf8))?.upperBound ?? 0
-        let slash = bytes[scheme...].firstIndex(of: UInt8(ascii: "/")) ?? bytes.count
+        let end = bytes[scheme...].firstIndex { "/?#".utf8.contains($0) } ?? bytes.count
         let star = CChar(bitPattern: UInt8(ascii: "*"))
-        for index in bytes.indices.dropFirst(slash + 1) { unsafe argument[index] = star }
-        guard let at = bytes[scheme..<slash].lastIndex(of: UInt8(ascii: "@")) else { return }
+        for index in bytes.indices.dropFirst(end + 1) { unsafe argument[index] = star }
+        guard let at = bytes[scheme..<end].lastIndex(of: UInt8(ascii: "@")) else { return }
         for index in scheme..<at { unsafe argument[index] = star }
     }
 

@@ -19,7 +19,8 @@ enum Program {
             return usage()
         }
         do throws(ConfigurationLoader.Failure) {
-            let loaded = try ConfigurationLoader.load(options, environment: environment())
+            let loaded = try ConfigurationLoader.load(options, environment: Environment.values)
+            Environment.erase(loaded.secretVariables)
             for line in loaded.warnings { Arguments.write("warning: \(line)\n", to: STDERR_FILENO) }
             return values["check"] == nil ? Proxy.run(loaded.configuration) : show("the configuration is valid\n")
         } catch {
@@ -36,18 +37,5 @@ enum Program {
     private static func show(_ text: String) -> Int32 {
         Arguments.write(text, to: STDOUT_FILENO)
         return success
-    }
-
-    private static func environment() -> [String: String] {
-        var values: [String: String] = [:]
-        var entry = unsafe environ
-        while let text = unsafe entry.pointee {
-            let pair = unsafe String(cString: text)
-            if let equals = pair.firstIndex(of: "=") {
-                values[String(pair[..<equals])] = String(pair[pair.index(after: equals)...])
-            }
-            unsafe entry += 1
-        }
-        return values
     }
 }

@@ -24,6 +24,19 @@ struct DoublesTests {
         #expect(requests[1].body.trailers.map(\.description) == ["T: 1"])
     }
 
+    @Test("A double that is stopped again leaves alone whoever has its descriptor by then")
+    func stoppedTwice() throws {
+        for _ in 0..<20 {
+            let first = try FakeUpstream()
+            first.stop()
+            while let peer = try? Peer(to: first.address) { peer.close() }
+            // Descriptors are numbered from the lowest free one: this is likely to be the first one's.
+            let second = try FakeUpstream()
+            first.stop()
+            #expect(try Peer(to: second.address).exchange("GET / HTTP/1.1\r\nHost: a\r\n\r\n").status == 200)
+        }
+    }
+
     @Test("The pattern sees a byte that is lost")
     func pattern() {
         var pattern = Pattern()

@@ -20,6 +20,7 @@ struct ProxyErrorTests {
             (.bodyTooLarge, 413, .limit),
             (.noRoute, 404, .noRoute),
             (.noAddress, 503, .nameResolution),
+            (.noHealthyUpstream, 503, .unavailable),
             (.connectFailed(errno: ECONNREFUSED), 503, .connectionRefused),
             (.connectTimedOut, 503, .connectTimeout),
             (.upstreamClosed, 502, .connectionReset),
@@ -43,7 +44,8 @@ struct ProxyErrorTests {
             .malformedRequest(.invalidHost), .requestTimedOut, .bodyTooLarge, .headTooLarge, .noRoute, .noAddress,
             .connectFailed(errno: 1), .connectTimedOut, .upstreamClosed, .malformedResponse(.invalidHost),
             .unexpectedUpgrade, .tooManyInterimResponses, .responseTimedOut, .responseTruncated, .outOfBuffers,
-            .downstreamGone, .shuttingDown, .loopDetected, .requestTooSlow, .overloaded, .outOfDescriptors,
+            .downstreamGone, .shuttingDown, .noHealthyUpstream, .loopDetected, .requestTooSlow, .overloaded,
+            .outOfDescriptors,
         ]
         #expect(errors.map(\.labelIndex) == Array(ProxyError.labels.indices))
         #expect(Set(ProxyError.labels).count == ProxyError.labels.count)

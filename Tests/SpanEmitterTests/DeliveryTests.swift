@@ -84,6 +84,44 @@ struct DeliveryTests {
         #expect(accounting.exporters[0].failures == 2)
     }
 
+    @Test(
+        "The wait doubles up to a limit by cause, and half of it is chance",
+        arguments: [
+            (RetryDelay.Cause.unreachable, [2000...4000, 2500...5000, 2500...5000]),
+            (.broken, [2000...4000, 2500...5000, 2500...5000]),
+            (.busy, [2000...4000, 4000...8000, 30_000...60_000]),
+        ])
+    func retryDelay(cause: RetryDelay.Cause, expected: [ClosedRange<Int>]) throws {
+        let url = try CollectorURL("http://h/")
+        let usual = RetryDelay(ExporterConfiguration(name: "a", endpoint: url, encoding: .zipkinV2JSON))
+        #expect(usual.milliseconds(after: 0, cause) == 500...1000)
+        #expect(usual.milliseconds(after: 3, .unreachable) == 500...1000, "a refused connect is tried at each flush")
+        let slow = RetryDelay(
+            ExporterConfiguration(name: "a", endpoint: url, encoding: .zipkinV2JSON, flushIntervalMilliseconds: 5000))
+        #expect([2, 3, 1000].map { slow.milliseconds(after: $0, cause) } == expected)
+    }
+
+    @Test("An outage says nothing about how busy a collector is after it")
+    func outageThenBusy() throws {
+        let gone = try FakeCollector()
+        let address = gone.address
+        var exporter = try Self.exporter(gone)
+        gone.stop()
+        exporter.firstRetryMilliseconds = 50
+        let ring = SpanRing()
+        let reporter = SpanReporter(exporters: [exporter], names: EncodingTests.names, rings: [ring])
+        try reporter.start()
+        Self.push(1, into: ring)
+        // Some 13 or more refused connects: doubled 13 times, 50 ms would be the whole minute after 429.
+        let deadline = ContinuousClock.now + .seconds(20)
+        while (reporter.snapshot().exporters.first?.failures ?? 0) < 13, .now < deadline { usleep(5000) }
+        let back = try FakeCollector(on: address) { .init(status: $0 == 0 ? 429 : 202) }
+        defer { back.stop() }
+        #expect(try back.spans(1, within: 15).count == 1)
+        reporter.stop(flushWithin: 1000)
+        Self.expectBalanced(reporter.snapshot())
+    }
+
     @Test("A refused batch is dropped and counted, and the next one is sent")
     func rejected() throws {
         let collector = try FakeCollector { _ in .init(status: 400) }

@@ -6,25 +6,26 @@ import Glibc
 /// A listening socket on loopback, port 0 unless told, and a thread that accepts.
 final class ListeningSocket: Sendable {
     let address: SocketAddress
-    private let descriptor: Int32
+    /// -1 once closed: by then the number may be another test's socket.
+    private let descriptor: Observed<Int32>
 
     init(_ wanted: SocketAddress, backlog: Int32 = 1024) throws {
-        descriptor = socket(wanted.family, SOCK_STREAM.integer | SOCK_CLOEXEC.integer, 0)
-        guard descriptor >= 0 else { throw SocketError.last("socket") }
+        let fd = socket(wanted.family, SOCK_STREAM.integer | SOCK_CLOEXEC.integer, 0)
+        guard fd >= 0 else { throw SocketError.last("socket") }
         var one: Int32 = 1
-        unsafe setsockopt(descriptor, SOL_SOCKET, SO_REUSEADDR, &one, socklen_t(MemoryLayout<Int32>.size))
-        let fd = descriptor
+        unsafe setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &one, socklen_t(MemoryLayout<Int32>.size))
         guard unsafe wanted.withKernelForm({ unsafe Glibc.bind(fd, $0, $1) }) == 0, listen(fd, backlog) == 0 else {
             let error = SocketError.last("listen on \(wanted)")
             _ = Glibc.close(fd)
             throw error
         }
         address = Self.bound(fd, wanted)
+        descriptor = Observed(fd)
     }
 
     /// Calls `serve` with each connection, each on a thread of its own, until `stop`.
     func accept(_ serve: @escaping @Sendable (Peer) -> Void) {
-        let listener = descriptor
+        let (descriptor, listener) = (descriptor, descriptor.current)
         Thread.detachNewThread {
             while true {
                 let accepted = Glibc.accept(listener, nil, nil)
@@ -36,13 +37,16 @@ final class ListeningSocket: Sendable {
                 let peer = Peer(adopting: accepted)
                 Thread.detachNewThread { serve(peer) }
             }
-            _ = Glibc.close(listener)
+            descriptor.change {
+                _ = Glibc.close($0)
+                $0 = -1
+            }
         }
     }
 
-    /// Later connects are refused; the accepting thread ends and closes the socket.
+    /// Later connects are refused; the accepting thread ends and closes the socket. Without effect after that.
     func stop() {
-        _ = shutdown(descriptor, Int32(SHUT_RDWR))
+        descriptor.change { if $0 >= 0 { _ = shutdown($0, Int32(SHUT_RDWR)) } }
     }
 
     private static func bound(_ descriptor: Int32, _ wanted: SocketAddress) -> SocketAddress {

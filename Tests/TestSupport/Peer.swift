@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
+import Foundation
 import Glibc
 import Synchronization
 
@@ -8,6 +9,8 @@ import Synchronization
 /// One thread uses a peer at a time; `close` and `reset` may come from any.
 public final class Peer: @unchecked Sendable {
     private let descriptor: Atomic<Int32>
+    /// Held to close, and to act on the descriptor from another thread: a number just closed may be a stranger's socket.
+    private let ending = NSLock()
     private var buffer: [UInt8] = []
     private var start = 0
     private var scratch = [UInt8](repeating: 0, count: 1 << 16)
@@ -141,13 +144,15 @@ public final class Peer: @unchecked Sendable {
     }
 
     public func close() {
-        let old = descriptor.exchange(-1, ordering: .relaxed)
-        if old >= 0 { _ = Glibc.close(old) }
+        ending.withLock {
+            let old = descriptor.exchange(-1, ordering: .relaxed)
+            if old >= 0 { _ = Glibc.close(old) }
+        }
     }
 
     /// Wakes a thread that is blocked in this peer; it sees the end of the stream.
     public func abandon() {
-        _ = shutdown(descriptor.load(ordering: .relaxed), Int32(SHUT_RDWR))
+        ending.withLock { _ = shutdown(descriptor.load(ordering: .relaxed), Int32(SHUT_RDWR)) }
     }
 
     /// Closes with RST instead of FIN.

@@ -17,7 +17,7 @@ public final class RunningProgram: Sendable {
         var ends: [Int32] = [0, 0]
         guard unsafe pipe(&ends) == 0 else { throw SocketError.last("pipe") }
         defer { close(ends[1]) }
-        let kept = ["PATH", "ASAN_OPTIONS", "LSAN_OPTIONS", "TSAN_OPTIONS"]
+        let kept = ["PATH", "ASAN_OPTIONS", "LSAN_OPTIONS", "TSAN_OPTIONS", "SWIFT_BACKTRACE"]
         let variables = ProcessInfo.processInfo.environment.filter { kept.contains($0.key) }
             .merging(environment) { $1 }.map { "\($0)=\($1)" }
         guard let pid = Self.spawn(path, [path] + arguments, variables, output: ends[1]) else {

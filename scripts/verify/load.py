@@ -30,6 +30,23 @@ class Counters:
         self.numbers[self.names[name]] = value
 
 
+class Text:
+    """The first few lines that other processes have to tell."""
+
+    def __init__(self):
+        self.memory = mmap.mmap(-1, 4096)
+
+    def add(self, line):
+        used = len(self.memory[:].rstrip(b"\0"))
+        text = (line + "; ").encode()
+        if used + len(text) < len(self.memory):
+            self.memory[used:used + len(text)] = text
+
+    @property
+    def text(self):
+        return self.memory[:].rstrip(b"\0").decode(errors="replace")
+
+
 class Child:
     """A function that runs in a process of its own until it returns or `end()`."""
 
@@ -129,7 +146,7 @@ class Callers:
             "phase", "stop", "served", "failed", "mixed", "reconnects", "refused", "ended",
             *(f"slowest{phase}" for phase in range(phases)), *(f"served{phase}" for phase in range(phases)),
             *(f"over50_{phase}" for phase in range(phases)))
-        self.errors = mmap.mmap(-1, 4096)
+        self.errors = Text()
         self.child = Child(self._run)
 
     def wait(self):
@@ -141,14 +158,11 @@ class Callers:
 
     @property
     def first_errors(self):
-        return self.errors[:].rstrip(b"\0").decode(errors="replace")
+        return self.errors.text
 
     def _fail(self, text):
         self.counters["failed"] += 1
-        used = len(self.errors[:].rstrip(b"\0"))
-        line = (text + "; ").encode()
-        if used + len(line) < len(self.errors):
-            self.errors[used:used + len(line)] = line
+        self.errors.add(text)
 
     def _connect(self):
         peer = socket.socket()

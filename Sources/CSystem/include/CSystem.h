@@ -139,6 +139,15 @@ static inline uint64_t sys_raise_descriptor_limit(void) {
     return limit.rlim_cur;
 }
 
+/// No core file, which would hold what passes through us. 1 byte and not 0: a core that goes to a program through a pipe
+/// ignores the limit unless it is 1 (core(5)), and a file of 1 byte is not begun.
+static inline void sys_refuse_core_dumps(void) {
+    struct rlimit limit = {1, 1};
+    if (getrlimit(RLIMIT_CORE, &limit) == 0 && limit.rlim_max > 1) limit.rlim_max = 1;
+    limit.rlim_cur = limit.rlim_max;
+    setrlimit(RLIMIT_CORE, &limit);
+}
+
 /// The next option of the command line: its `val`; `:` for one without its value, `?` for one that is not in
 /// the table or takes no value, then `*wrong` is the `val` or letter it has, 0 if none; -1 after the last one.
 /// `*text` is its value, `*next` the index of the argument after it. Prints nothing, and is for one thread.

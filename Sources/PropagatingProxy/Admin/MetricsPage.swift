@@ -12,13 +12,15 @@ struct MetricsPage {
     ///   - workers: all of the same `names`.
     ///   - logLinesDropped: lines that found the log's queue full.
     static func render(
-        _ workers: [WorkerMetrics], spans: SpanFigures, names: MetricNames, logLinesDropped: UInt64 = 0
+        _ workers: [WorkerMetrics], spans: SpanFigures, endpoints: EndpointFigures = EndpointFigures(),
+        names: MetricNames, logLinesDropped: UInt64 = 0
     ) -> [UInt8] {
         var page = MetricsPage(names: names, workers: workers)
         page.writeRequests()
         page.writeLatency()
         page.writeConnections()
         page.writeUpstreams()
+        endpoints.write(into: &page.text)
         page.writeDecisions()
         page.writeMemory()
         spans.write(into: &page.text)

@@ -28,6 +28,13 @@ enum AddressNotation {
         return Array((port == 80 ? name : "\(name):\(port)").utf8)
     }
 
+    /// What a Host field may hold: a name or an address, with or without port.
+    static func isAuthority(_ text: String) -> Bool {
+        if isHostName(text) { return true }
+        if case .host? = endpoint(text) { return true }
+        return false
+    }
+
     private static func unixPath(_ text: String) -> String? {
         guard text.hasPrefix("unix:") else { return nil }
         let path = text.dropFirst("unix:".count)

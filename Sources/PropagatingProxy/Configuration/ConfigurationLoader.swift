@@ -6,6 +6,8 @@ public enum ConfigurationLoader {
         public let configuration: Configuration
         /// One line each, for the operator to see.
         public let warnings: [String]
+        /// Variables whose values are secrets; nobody asks for them again.
+        public let secretVariables: Set<String>
     }
 
     /// What is wrong, everything at once.
@@ -55,6 +57,8 @@ public enum ConfigurationLoader {
         OTelEnvironment(environment: environment, mistakes: mistakes).fill(&tree)
         let configuration = ConfigurationReader(mistakes: mistakes).read(tree)
         guard mistakes.isEmpty else { throw Failure(lines: mistakes.lines) }
-        return Loaded(configuration: configuration, warnings: mistakes.warnings)
+        return Loaded(
+            configuration: configuration, warnings: mistakes.warnings,
+            secretVariables: mistakes.secretVariables.union(OTelEnvironment.secrets))
     }
 }

@@ -101,7 +101,8 @@ struct ExporterReader {
         return entries.compactMap { entry in
             guard FieldText.isToken(entry.key), !ours.contains(entry.key.lowercased()) else {
                 mistakes.add(
-                    entry.origin, "'\(entry.key)' cannot be set, expected the name of a header we do not write")
+                    entry.origin,
+                    "\(ShownText.key(entry.key)) cannot be set, expected the name of a header we do not write")
                 return nil
             }
             let expected = "a value without control characters"
@@ -125,6 +126,7 @@ struct ExporterReader {
         _ reader: MappingReader, _ node: YAMLNode, _ key: String, _ expected: String
     ) -> (text: String, origin: Origin)? {
         guard let (text, origin) = reader.text(node, key, expected) else { return nil }
+        mistakes.noteSecret(at: origin)
         guard text.hasPrefix("file:") else { return (text, origin) }
         let path = String(text.dropFirst("file:".count))
         do throws(TextFile.Failure) {
@@ -132,9 +134,9 @@ struct ExporterReader {
             while let last = bytes.last, last <= 0x20 { bytes.removeLast() }
             while let first = bytes.first, first <= 0x20 { bytes.removeFirst() }
             if !bytes.isEmpty { return (String(decoding: bytes, as: UTF8.self), origin) }
-            mistakes.add(origin, "the file \(path) of '\(key)' is empty, expected \(expected)")
+            mistakes.add(origin, "'\(key)' is '\(text)', an empty file, expected \(expected)")
         } catch {
-            mistakes.add(origin, "the file \(path) of '\(key)': \(error.reason), expected a readable file")
+            mistakes.add(origin, "'\(key)' is '\(text)': \(error.reason), expected a readable file")
         }
         return nil
     }

@@ -77,7 +77,7 @@ public struct LaunchOptions: Sendable {
         guard !text.hasPrefix("unix:"), let scheme = text.firstRange(of: "://") else { return text }
         let (start, path) = CollectorText.split(text)
         if path.utf8.count > 1 {
-            mistakes.add(origin, "the path \(path) is not used, expected http://host:port (rewrite paths in a file)")
+            mistakes.add(origin, "the URL's path is not used, expected http://host:port (rewrite paths in a file)")
         }
         let authority = String(start[scheme.upperBound...])
         let hasPort = authority.split(separator: "]").last?.contains(":") ?? false

@@ -24,7 +24,7 @@ final class MappingReader {
         }
         for entry in list {
             if entries.updateValue(entry, forKey: entry.key) != nil {
-                mistakes.add(entry.origin, "'\(entry.key)' is given twice, expected once")
+                mistakes.add(entry.origin, "\(ShownText.key(entry.key)) is given twice, expected once")
             }
         }
     }
@@ -36,7 +36,7 @@ final class MappingReader {
             let expected = asked.sorted().joined(separator: ", ")
             mistakes.add(
                 entry.origin,
-                "unknown key '\(entry.key)'\(place)\(Suggestion.text(for: entry.key, among: asked))"
+                "unknown key \(ShownText.key(entry.key))\(place)\(Suggestion.text(for: entry.key, among: asked))"
                     + ", expected one of \(expected)")
         }
     }

@@ -9,6 +9,16 @@ final class Mistakes {
     private(set) var warnings: [String] = []
     /// Keys the reader asked for, by the path of their mapping: what the schema is compared to.
     private(set) var knownKeys: [String: Set<String>] = [:]
+    /// Scalars with variables in them: a message repeats what the operator wrote, never what a variable holds.
+    private var expansions: [Origin: Expansion] = [:]
+    /// Variables that secrets came from.
+    private(set) var secretVariables: Set<String> = []
+
+    private struct Expansion {
+        var written: String
+        var text = ""
+        var variables: [String] = []
+    }
 
     init(file: String, environment: [String: String]) {
         self.file = file
@@ -32,9 +42,23 @@ final class Mistakes {
         return (Int.max, 0)
     }
 
-    func add(_ origin: Origin, _ message: String) { found.append((origin, message)) }
+    func add(_ origin: Origin, _ message: String) {
+        guard let expansion = expansions[origin] else { return found.append((origin, message)) }
+        var message = message
+        for shown in [expansion.text, ShownText.url(expansion.text)] {
+            message = message.split(separator: "'\(shown)'", omittingEmptySubsequences: false)
+                .joined(separator: "'\(expansion.written)'")
+        }
+        found.append((origin, message))
+    }
 
     func warn(_ origin: Origin, _ message: String) { warnings.append("\(origin.text(file: file)): \(message)") }
+
+    /// What was read there is a secret, and so are the variables it came from.
+    func noteSecret(at origin: Origin) {
+        if case .environment(let name) = origin { secretVariables.insert(name) }
+        secretVariables.formUnion(expansions[origin]?.variables ?? [])
+    }
 
     func ask(_ key: String, of path: String) { knownKeys[path, default: []].insert(key) }
 
@@ -44,6 +68,7 @@ final class Mistakes {
     func expand(_ text: String, at origin: Origin) -> String? {
         var result = ""
         var rest = text[...]
+        var expansion = Expansion(written: text)
         while let start = rest.firstRange(of: "${") {
             result += rest[..<start.lowerBound]
             if result.last == "$" {  // `$${` stands for `${`
@@ -55,25 +80,32 @@ final class Mistakes {
                 add(origin, "a variable has no end, expected ${NAME} or ${NAME:-default} ($${ stands for ${)")
                 return nil
             }
-            guard let value = variable(rest[start.upperBound..<end], at: origin) else { return nil }
+            let (name, fallback) = Self.parts(of: rest[start.upperBound..<end])
+            guard let value = variable(name, fallback, at: origin) else { return nil }
+            expansion.variables.append(name)
             result += value
             rest = rest[rest.index(after: end)...]
         }
-        return result + rest
+        expansion.text = result + rest
+        if !expansion.variables.isEmpty { expansions[origin] = expansion }
+        return expansion.text
     }
 
-    private func variable(_ text: Substring, at origin: Origin) -> String? {
-        let fallback = text.firstRange(of: ":-")
-        let name = String(text[..<(fallback?.lowerBound ?? text.endIndex)])
+    private static func parts(of text: Substring) -> (name: String, fallback: Substring?) {
+        guard let mark = text.firstRange(of: ":-") else { return (String(text), nil) }
+        return (String(text[..<mark.lowerBound]), text[mark.upperBound...])
+    }
+
+    private func variable(_ name: String, _ fallback: Substring?, at origin: Origin) -> String? {
         let isName =
             name.utf8.first.map { !(0x30...0x39).contains($0) } ?? false
             && name.utf8.allSatisfy { $0 == UInt8(ascii: "_") || isAlphanumeric($0) }
         guard isName else {
-            add(origin, "'\(name)' is no name of a variable, expected letters, digits and _")
+            add(origin, "what stands in ${} is no name of a variable, expected letters, digits and _")
             return nil
         }
         if let value = environment[name], !value.isEmpty { return value }
-        if let fallback { return String(text[fallback.upperBound...]) }
+        if let fallback { return String(fallback) }
         add(origin, "the variable \(name) is not set, expected a value or ${\(name):-default}")
         return nil
     }

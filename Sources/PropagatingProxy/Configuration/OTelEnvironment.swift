@@ -4,6 +4,12 @@
 ///
 /// As that demands, an empty variable counts as unset, and an unknown word is warned of and ignored.
 struct OTelEnvironment {
+    /// Held secret whether they are used or not.
+    static let secrets: Set = [
+        "OTEL_EXPORTER_ZIPKIN_ENDPOINT", "OTEL_EXPORTER_OTLP_ENDPOINT", "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT",
+        "OTEL_EXPORTER_OTLP_HEADERS", "OTEL_EXPORTER_OTLP_TRACES_HEADERS",
+    ]
+
     let environment: [String: String]
     let mistakes: Mistakes
 

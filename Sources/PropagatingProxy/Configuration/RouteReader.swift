@@ -90,10 +90,7 @@ struct RouteReader {
     }
 
     private static func host(_ text: String) -> [UInt8]? {
-        let isAuthority =
-            AddressNotation.isHostName(text)
-            || AddressNotation.endpoint(text).map { if case .host = $0 { true } else { false } } ?? false
-        return isAuthority ? Array(text.utf8) : nil
+        AddressNotation.isAuthority(text) ? Array(text.utf8) : nil
     }
 
     private func sampling(_ reader: MappingReader) -> SamplingRule {

@@ -10,6 +10,13 @@ extension Configuration {
         /// Not empty.
         var endpoints: [EndpointName]
         var settings: UpstreamSettings
+        var balance: Balance
+        /// `nil`: endpoints are not asked.
+        var healthCheck: HealthCheck?
+        /// `nil`: nobody is ejected.
+        var outlierDetection: OutlierDetection?
+        /// Of the endpoints; when fewer are available, all are used. 0: never.
+        var panicPercent: Int
         var host: HostPolicy
         /// `host:port` of the first endpoint (no `:80`), for `host: rewrite` and requests without a Host.
         var authority: [UInt8]

@@ -32,12 +32,15 @@ struct UpstreamReader {
         defer { reader.finish() }
         let endpoints = endpoints(reader)
         notYet(reader, "protocol", "http1", later: ["http2"])
-        _ = reader.choice("balance", [("round_robin", ())])
+        let health = HealthReader(mistakes: mistakes)
         let service = reader.text("service", "the name spans give the remote service")?.text
         let host = reader.choice("host", Configuration.HostPolicy.self) ?? .keep
         return Configuration.Upstream(
             name: entry.key, service: service ?? entry.key, endpoints: endpoints, settings: settings(reader),
-            host: host, authority: endpoints.first.map { AddressNotation.authority($0) } ?? [])
+            balance: BalanceReader(mistakes: mistakes).read(reader), healthCheck: health.healthCheck(reader),
+            outlierDetection: health.outlierDetection(reader),
+            panicPercent: reader.integer("panic_threshold", 0...100, default: 50), host: host,
+            authority: endpoints.first.map { AddressNotation.authority($0) } ?? [])
     }
 
     private func endpoints(_ reader: MappingReader) -> [Configuration.EndpointName] {
@@ -54,7 +57,8 @@ struct UpstreamReader {
                 return nil
             }
             if let endpoint = AddressNotation.endpoint(text) { return endpoint }
-            mistakes.add(origin, "'\(text)' is no endpoint, expected \(AddressNotation.endpointExpected)")
+            mistakes.add(
+                origin, "'\(ShownText.url(text))' is no endpoint, expected \(AddressNotation.endpointExpected)")
             return nil
         }
     }

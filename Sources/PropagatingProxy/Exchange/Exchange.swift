@@ -31,6 +31,8 @@ final class Exchange {
     /// Minted, when the received one is absent or not acceptable.
     var requestID: RequestIDText?
     var attempt: UInt8 = 0
+    /// Of the attempt that runs or comes next.
+    var wish = Wish()
     var interimCount = 0
     var bodyWatch = BodyWatch()
     /// Bytes of an incomplete response head that were looked at.
@@ -57,7 +59,12 @@ final class Exchange {
         if case .length(let count) = head.framing, listener.bodyLimit > 0, count > listener.bodyLimit {
             return reply(.bodyTooLarge, to: downstream)
         }
-        acquire(for: downstream, route: found, isFresh: false, headIsParsed: true)
+        if let key = found.stickyKey { wish.hash = hash(by: key, downstream.input, downstream) }
+        acquire(for: downstream, route: found, headIsParsed: true)
+    }
+
+    private func hash(by key: StickyKey, _ input: borrowing Buffer, _ downstream: DownstreamConnection) -> UInt64 {
+        key.hash(input.readable, fields: worker.fields, peer: downstream.peerEndpoint)
     }
 
     /// Buffers run short: what this request gets of the usual.
@@ -85,6 +92,7 @@ final class Exchange {
         flags = []
         interimCount = 0
         attempt = 0
+        wish = Wish()
         responseSeenCount = 0
         head = .unread
         requestRelay = BodyRelay(.none, writesChunks: false)

@@ -10,6 +10,7 @@ extension Exchange {
         // Bytes behind the response are no answer to anything we asked.
         let isReusable = flags.isSuperset(of: [.reusesUpstream, .requestSent]) && upstream.input.isEmpty
         report.ended(requestBytes: requestRelay.byteCount, responseBytes: responseRelay.byteCount, worker: worker)
+        upstream.pool.noteOutcome(.answered(status: report.responseStatus))
         if isReusable { upstream.pool.giveBack(upstream) } else { upstream.pool.close(upstream) }
         finish()
         downstream.exchangeEnded(keepsAlive: keepsAlive)
@@ -34,9 +35,12 @@ extension Exchange {
     }
 
     /// Ends the attempt on the upstream connection; its CLIENT span tells why.
-    func dropUpstream(_ error: ProxyError) {
+    ///
+    /// - Parameter outcome: for the endpoint, if the error is not the whole story.
+    func dropUpstream(_ error: ProxyError, outcome: AttemptOutcome? = nil) {
         guard let connection = upstream else { return }
         upstream = nil
+        connection.pool.noteOutcome(outcome ?? AttemptOutcome(error))
         report.endAttempt(error: error, worker: worker)
         connection.pool.close(connection)
     }

@@ -16,7 +16,7 @@ struct ExchangeReport: BitwiseCopyable {
     private var startMicroseconds: UInt64 = 0
     private var attemptMicroseconds: UInt64 = 0
     private var epochOffset: UInt64 = 0
-    private var responseStatus: UInt16 = 0
+    private(set) var responseStatus: UInt16 = 0
     /// The context the present attempt sends upstream.
     private(set) var sentContext = TraceContext.none
 

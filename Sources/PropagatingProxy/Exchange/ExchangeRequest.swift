@@ -7,12 +7,12 @@ import Propagation
 extension Exchange {
     // MARK: Upstream connection
 
-    /// - Parameters:
-    ///   - isFresh: only a new connection will do.
-    ///   - headIsParsed: whether the worker's field table still holds this request's lines.
-    func acquire(for downstream: DownstreamConnection, route: RouteContext, isFresh: Bool, headIsParsed: Bool) {
+    /// An upstream connection as ``wish`` says.
+    ///
+    /// - Parameter headIsParsed: whether the worker's field table still holds this request's lines.
+    func acquire(for downstream: DownstreamConnection, route: RouteContext, headIsParsed: Bool) {
         guard let target = route.upstream else { return reply(.noAddress, to: downstream) }
-        switch target.acquire(isFresh: isFresh) {
+        switch target.acquire(wish) {
         case .ready(let connection):
             worker.metrics.upstreamConnection(isReused: connection.useCount > 0)
             adopt(connection)
@@ -21,10 +21,12 @@ extension Exchange {
             worker.metrics.upstreamConnection(isReused: false)
             adopt(connection)
             connection.setDeadline(milliseconds: target.settings.connectMilliseconds)
-        case .failed(let error, let endpoint):
-            if let endpoint {
-                report.beginAttempt(attempt, to: endpoint, worker: worker)
+        case .failed(let error, let pool):
+            if let pool {
+                wish.avoids = pool.id
+                report.beginAttempt(attempt, to: pool.endpoint, worker: worker)
                 report.endAttempt(error: error, worker: worker)
+                pool.noteOutcome(AttemptOutcome(error))
             }
             connectFailed(error)
         }
@@ -33,6 +35,7 @@ extension Exchange {
     private func adopt(_ connection: UpstreamConnection) {
         upstream = connection
         connection.exchange = self
+        wish.avoids = connection.pool.id
         report.beginAttempt(attempt, to: connection.endpoint, worker: worker)
     }
 
@@ -54,7 +57,7 @@ extension Exchange {
         }
         flags.insert(.triedOther)
         attempt += 1
-        acquire(for: downstream, route: route, isFresh: false, headIsParsed: false)
+        acquire(for: downstream, route: route, headIsParsed: false)
     }
 
     // MARK: Head

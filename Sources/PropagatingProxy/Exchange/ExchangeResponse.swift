@@ -260,10 +260,12 @@ extension Exchange {
             return fail(.upstreamClosed)
         }
         worker.metrics.replayed()
-        dropUpstream(.upstreamClosed)
+        dropUpstream(.upstreamClosed, outcome: .unanswered)  // an idle connection may close at any time
         flags.subtract([.replayable, .requestBegun, .requestSent, .requestLeft, .requestBlocked])
         attempt += 1
         downstream.retainedCount = 0
-        acquire(for: downstream, route: route, isFresh: true, headIsParsed: false)
+        wish.isFresh = true
+        wish.avoids = .none
+        acquire(for: downstream, route: route, headIsParsed: false)
     }
 }

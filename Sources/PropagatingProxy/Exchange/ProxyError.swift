@@ -30,6 +30,8 @@ enum ProxyError: Error, BitwiseCopyable, Equatable {
     case downstreamGone
     /// The grace of a shutdown has passed.
     case shuttingDown
+    /// Every endpoint fails its health checks or is ejected, and panic mode is off.
+    case noHealthyUpstream
     /// The request has passed this proxy ``HopCount/limit`` times.
     case loopDetected
     /// The body comes below the listener's rate.
@@ -55,7 +57,9 @@ enum ProxyError: Error, BitwiseCopyable, Equatable {
         case .bodyTooLarge: 413
         case .headTooLarge: 431
         case .noRoute: 404
-        case .noAddress, .connectFailed, .connectTimedOut, .outOfBuffers, .overloaded, .outOfDescriptors: 503
+        case .noAddress, .connectFailed, .connectTimedOut, .outOfBuffers, .noHealthyUpstream, .overloaded,
+            .outOfDescriptors:
+            503
         case .upstreamClosed, .malformedResponse, .unexpectedUpgrade, .tooManyInterimResponses: 502
         case .responseTimedOut: 504
         case .loopDetected: 508
@@ -71,7 +75,7 @@ enum ProxyError: Error, BitwiseCopyable, Equatable {
         case .bodyTooLarge: "the request body is larger than this proxy accepts"
         case .headTooLarge: "the request head leaves no room for the trace fields"
         case .noRoute: "no route matches this request"
-        case .noAddress: "the upstream's name has no address"
+        case .noAddress: "dns: the upstream's name has no address"
         case .connectFailed(ECONNREFUSED): "the upstream refused the connection"
         case .connectFailed: "the upstream could not be reached"
         case .connectTimedOut: "the upstream did not accept the connection in time"
@@ -84,6 +88,7 @@ enum ProxyError: Error, BitwiseCopyable, Equatable {
         case .outOfBuffers: "this proxy is out of buffers"
         case .downstreamGone: "the caller closed the connection"
         case .shuttingDown: "this proxy is shutting down"
+        case .noHealthyUpstream: "no healthy upstream: every endpoint fails its checks or is ejected"
         case .loopDetected: "this request goes around in circles"
         case .requestTooSlow: "the request body arrived too slowly"
         case .overloaded: "this proxy is overloaded"
@@ -100,7 +105,7 @@ enum ProxyError: Error, BitwiseCopyable, Equatable {
         case .noRoute: .noRoute
         case .noAddress: .nameResolution
         case .connectFailed(ECONNREFUSED): .connectionRefused
-        case .connectFailed: .unavailable
+        case .connectFailed, .noHealthyUpstream: .unavailable
         case .connectTimedOut: .connectTimeout
         case .upstreamClosed, .responseTruncated: .connectionReset
         case .malformedResponse, .unexpectedUpgrade, .tooManyInterimResponses: .protocolError
@@ -121,7 +126,8 @@ enum ProxyError: Error, BitwiseCopyable, Equatable {
     var isUpstreamFault: Bool {
         switch self {
         case .noAddress, .connectFailed, .connectTimedOut, .upstreamClosed, .malformedResponse,
-            .unexpectedUpgrade, .tooManyInterimResponses, .responseTimedOut, .responseTruncated:
+            .unexpectedUpgrade, .tooManyInterimResponses, .responseTimedOut, .responseTruncated,
+            .noHealthyUpstream:
             true
         default: false
         }

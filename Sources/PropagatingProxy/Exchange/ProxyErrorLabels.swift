@@ -6,7 +6,7 @@ extension ProxyError {
         "malformed_request", "request_timeout", "body_too_large", "head_too_large", "no_route", "no_address",
         "connect_failed", "connect_timeout", "upstream_closed", "malformed_response", "unexpected_upgrade",
         "too_many_interim_responses", "response_timeout", "response_truncated", "out_of_buffers", "downstream_gone",
-        "shutting_down", "loop_detected", "request_too_slow", "overload", "out_of_descriptors",
+        "shutting_down", "no_healthy_upstream", "loop_detected", "request_too_slow", "overload", "out_of_descriptors",
     ]
 
     /// Where this error's label stands in ``labels``.
@@ -29,10 +29,11 @@ extension ProxyError {
         case .outOfBuffers: 14
         case .downstreamGone: 15
         case .shuttingDown: 16
-        case .loopDetected: 17
-        case .requestTooSlow: 18
-        case .overloaded: 19
-        case .outOfDescriptors: 20
+        case .noHealthyUpstream: 17
+        case .loopDetected: 18
+        case .requestTooSlow: 19
+        case .overloaded: 20
+        case .outOfDescriptors: 21
         }
     }
 }

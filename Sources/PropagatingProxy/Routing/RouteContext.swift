@@ -7,6 +7,8 @@ final class RouteContext {
     let number: UInt16
     /// `nil` for a route that answers by itself.
     let upstream: Upstream?
+    /// The upstream's; `nil` unless it balances by hash.
+    let stickyKey: StickyKey?
     let sampling: SamplingRule
     /// Written instead of the first ``replacedPathCount(_:)`` bytes of the path; empty for none.
     let pathReplacement: [UInt8]
@@ -37,11 +39,13 @@ final class RouteContext {
         if let index = route.upstream, upstreams.indices.contains(index) {
             let target = configuration.upstreams[index]
             upstream = upstreams[index]
+            stickyKey = upstreams[index].stickyKey
             upstreamAuthority = target.authority
             let rewritesHost = route.hostReplacement.isEmpty && target.host == .rewrite
             hostReplacement = rewritesHost ? target.authority : route.hostReplacement
         } else {
             upstream = nil
+            stickyKey = nil
             upstreamAuthority = []
             hostReplacement = route.hostReplacement
         }

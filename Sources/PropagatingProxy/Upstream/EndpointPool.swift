@@ -5,9 +5,17 @@ import SpanEmitter
 /// One worker's connections to one address. The most recently used idle connection goes first,
 /// so the others can reach their idle timeout.
 final class EndpointPool {
+    let id: EndpointID
     let address: SocketAddress
     /// The address as spans carry it.
     let endpoint: EndpointAddress
+    /// What the process knows of it; `nil` beyond the board's bound.
+    let record: EndpointRecord?
+    /// `nil`: nobody is ejected.
+    private let judge: EjectionJudge?
+    /// Whether requests may be sent to it: it is available, or too few are.
+    var isUsable = true
+    private var publishedCount = 0
     private let settings: Configuration.UpstreamSettings
     private let loop: EventLoop
     private let buffers: BufferPool
@@ -15,15 +23,27 @@ final class EndpointPool {
     /// Open connections, idle ones among them.
     private(set) var openCount = 0
     var idleCount: Int { idle.count }
+    /// Connections that carry an exchange or are being made for one.
+    var busyCount: Int { openCount - idle.count }
 
     init(
-        _ address: SocketAddress, settings: Configuration.UpstreamSettings, buffers: BufferPool, on loop: EventLoop
+        _ address: SocketAddress, id: EndpointID, record: EndpointRecord?, judge: EjectionJudge?,
+        settings: Configuration.UpstreamSettings, buffers: BufferPool, on loop: EventLoop
     ) {
+        self.record = record
+        self.judge = judge
+        self.id = id
         self.address = address
         endpoint = EndpointAddress(address)
         self.settings = settings
         self.buffers = buffers
         self.loop = loop
+    }
+
+    /// Called once for each attempt at this endpoint, when it has ended.
+    func noteOutcome(_ outcome: AttemptOutcome) {
+        guard let judge, let record else { return }
+        judge.note(outcome, at: record)
     }
 
     /// An idle connection that nobody has closed as far as is known.
@@ -66,6 +86,29 @@ final class EndpointPool {
     func lost(_ connection: UpstreamConnection) {
         idle.removeAll { $0 === connection }
         close(connection)
+    }
+
+    // MARK: The process's view
+
+    /// Whether its checks pass and it is not ejected.
+    var isAvailable: Bool { record?.isAvailable ?? true }
+    /// The same for this address wherever it is known.
+    var stableName: UInt64 {
+        var hash = StableHash()
+        for byte in address.description.utf8 { hash.add(byte) }
+        return hash.value
+    }
+
+    /// Tells the process how busy it is; noted about once a second.
+    func publishBusy() {
+        record?.addActive(busyCount - publishedCount)
+        publishedCount = busyCount
+    }
+
+    /// The address is gone, or the worker ends: nothing of it is told any more.
+    func retractBusy() {
+        record?.addActive(-publishedCount)
+        publishedCount = 0
     }
 
     /// Closes what is idle; used when the address is gone or the worker stops.

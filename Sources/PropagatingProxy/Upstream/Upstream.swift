@@ -1,85 +1,134 @@
 // SPDX-License-Identifier: Apache-2.0
 import EventLoop
-import SpanEmitter
 
-/// One upstream of the configuration on one worker: its endpoints' addresses, in turn.
+/// One upstream of the configuration on one worker: its endpoints' addresses, and the choice among them.
 final class Upstream {
     /// A connection to send a request on.
     enum Acquisition {
         case ready(UpstreamConnection)
         case connecting(UpstreamConnection)
-        /// - Parameter endpoint: the address that was tried, if one was.
-        case failed(ProxyError, endpoint: EndpointAddress?)
+        /// - Parameter pool: the endpoint that was tried, if one was.
+        case failed(ProxyError, pool: EndpointPool?)
     }
 
-    /// Index in the configuration; 0 is none, for span records.
+    /// Index in the configuration and 1; 0 is none, for span records.
     let number: UInt16
     let settings: Configuration.UpstreamSettings
+    /// `nil` unless it balances by hash.
+    let stickyKey: StickyKey?
     private let endpoints: [Endpoint]
-    private var pools: [EndpointPool] = []
-    private var turn = 0
+    private var pools: EndpointSet
+    private let board: EndpointBoard
+    private let judge: EjectionJudge?
+    private let buffers: BufferPool
+    private let loop: EventLoop
+    private var rebuilding: LoopTimer?
+    /// Addresses have changed and the set has not.
+    private var isStale = true
+    private var lastID: UInt32 = 0
 
     init(
-        number: UInt16, _ upstream: Configuration.Upstream, resolver: Resolver, buffers: BufferPool, log: Log,
-        on loop: EventLoop
+        number: UInt16, _ upstream: Configuration.Upstream, board: EndpointBoard, resolver: Resolver,
+        buffers: BufferPool, seed: UInt64, log: Log, on loop: EventLoop
     ) throws(EventLoopError) {
         self.number = number
+        self.board = board
+        self.buffers = buffers
+        self.loop = loop
         settings = upstream.settings
+        stickyKey = if case .hash(let source) = upstream.balance { StickyKey(source) } else { nil }
+        judge = upstream.outlierDetection.map { EjectionJudge(rule: $0, board: board) }
+        pools = EndpointSet(upstream.balance, panicPercent: upstream.panicPercent, seed: seed)
         endpoints = upstream.endpoints.map { Endpoint($0) }
+        let rebuilding = try LoopTimer(on: loop) { [unowned self] in rebuild() }
+        self.rebuilding = rebuilding
         for endpoint in endpoints {
             try endpoint.start(
                 resolver: resolver, on: loop,
-                changed: { [unowned self] in addressesChanged(buffers: buffers, on: loop) },
+                changed: { [unowned self] in addressesChanged() },
                 failed: { host, reason in
                     log.limited(.warn, key: "name not resolved", nil, ["host": host, "reason": reason])
                 })
         }
+        rebuild()
     }
 
     /// Whether every name has been looked up at least once, with or without success.
-    var isResolved: Bool { endpoints.allSatisfy(\.isSettled) }
+    var isResolved: Bool { !isStale && endpoints.allSatisfy(\.isSettled) }
     /// Connections, idle ones among the open.
     var connectionCounts: (open: Int, idle: Int) {
-        pools.reduce((0, 0)) { ($0.0 + $1.openCount, $0.1 + $1.idleCount) }
+        pools.all.reduce((0, 0)) { ($0.0 + $1.openCount, $0.1 + $1.idleCount) }
     }
     /// How many addresses an exchange may try.
-    var addressCount: Int { pools.count }
+    var addressCount: Int { pools.usable.count }
 
-    /// The next endpoint's connection (round robin): an idle one, or a new one.
-    ///
-    /// - Parameter isFresh: a connection nobody has used, for a replay.
-    func acquire(isFresh: Bool) -> Acquisition {
-        guard !pools.isEmpty else { return .failed(.noAddress, endpoint: nil) }
-        let pool = pools[turn]
-        turn = turn + 1 < pools.count ? turn + 1 : 0
-        if !isFresh, let idle = pool.takeIdle() { return .ready(idle) }
+    /// A connection to the endpoint that is chosen: an idle one, or a new one.
+    func acquire(_ wish: Wish) -> Acquisition {
+        guard let pool = pools.choose(wish) else {
+            return .failed(pools.all.isEmpty ? .noAddress : .noHealthyUpstream, pool: nil)
+        }
+        if !wish.isFresh, let idle = pool.takeIdle() { return .ready(idle) }
         switch pool.connect() {
         case .success(let connection): return connection.isConnecting ? .connecting(connection) : .ready(connection)
-        case .failure(let error): return .failed(error, endpoint: pool.endpoint)
+        case .failure(let error): return .failed(error, pool: pool)
         }
+    }
+
+    // MARK: Endpoints
+
+    /// Names that are answered together change the set once.
+    private func addressesChanged() {
+        guard !isStale else { return }
+        isStale = true
+        rebuilding?.start(milliseconds: 0)
     }
 
     /// Pools of addresses that stay are kept with their connections.
-    private func addressesChanged(buffers: BufferPool, on loop: EventLoop) {
+    private func rebuild() {
+        isStale = false
+        var known = Dictionary(pools.all.map { ($0.address, $0) }) { first, _ in first }
+        var seen: Set<SocketAddress> = []
         var next: [EndpointPool] = []
-        for address in endpoints.flatMap(\.addresses) where !next.contains(where: { $0.address == address }) {
-            let known = pools.first { $0.address == address }
-            next.append(known ?? EndpointPool(address, settings: settings, buffers: buffers, on: loop))
+        for address in endpoints.flatMap(\.addresses) where seen.insert(address).inserted {
+            next.append(known.removeValue(forKey: address) ?? newPool(address))
         }
-        for pool in pools where !next.contains(where: { $0 === pool }) { pool.closeIdle() }
-        pools = next
-        turn = 0
+        pools.replace(next)
+        for pool in known.values { drop(pool) }
     }
+
+    private func newPool(_ address: SocketAddress) -> EndpointPool {
+        lastID &+= 1
+        return EndpointPool(
+            address, id: EndpointID(number: lastID), record: board.join(address, upstream: Int(number) - 1),
+            judge: judge, settings: settings, buffers: buffers, on: loop)
+    }
+
+    private func drop(_ pool: EndpointPool) {
+        pool.closeIdle()
+        pool.retractBusy()
+        if let record = pool.record { board.leave(record) }
+    }
+
+    /// The board has a new verdict.
+    func verdictsChanged() { pools.sortOut() }
+
+    /// Tells the board how busy each endpoint is.
+    func publishBusy() {
+        for pool in pools.all { pool.publishBusy() }
+    }
+
+    // MARK: The end
 
     /// Closes idle connections when the worker stops.
     func closeIdle() {
-        for pool in pools { pool.closeIdle() }
+        for pool in pools.all { pool.closeIdle() }
     }
 
     /// The worker has stopped: no name is looked up any more.
     func end() {
-        closeIdle()
-        pools = []
+        for pool in pools.all { drop(pool) }
+        pools.replace([])
         for endpoint in endpoints { endpoint.end() }
+        rebuilding = nil
     }
 }

@@ -17,7 +17,7 @@ final class Worker {
     var traceState = TraceState()
     /// Scratch: entries of X-Forwarded-For, in the head parsed last, that are too many to go on.
     var surplusForwardedCount = 0
-    var random = SystemRandom()
+    var random = IDRandom()
     private var sampler: Sampler
     private let wakeReporter: Bell
     /// Added to monotonic microseconds, gives microseconds since 1970; set anew each second.
@@ -83,6 +83,11 @@ final class Worker {
 
     /// Whether every upstream's name has been looked up once.
     var isResolved: Bool { upstreams.allSatisfy(\.isResolved) }
+
+    /// Endpoints may have come to be usable, or have ceased to.
+    func verdictsChanged() {
+        for upstream in upstreams { upstream.verdictsChanged() }
+    }
 
     /// Answers go on, each with `Connection: close`.
     func beginDrain() { isDraining = true }
@@ -173,6 +178,7 @@ final class Worker {
             let counts = upstream.connectionCounts
             open += counts.open
             idle += counts.idle
+            upstream.publishBusy()
         }
         metrics.gauges(
             upstreamsOpen: open, upstreamsIdle: idle, buffersInUse: buffers.inUse,

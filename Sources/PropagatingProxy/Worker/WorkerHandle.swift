@@ -30,6 +30,9 @@ final class WorkerHandle: Sendable {
         bell.withLock { $0?.ring() }
     }
 
+    /// Endpoints have new verdicts.
+    func tellVerdicts() { bell.withLock { $0?.ring() } }
+
     func reportResolved(_ isResolved: Bool) { resolved.store(isResolved, ordering: .relaxed) }
 
     /// The worker's thread has its loop; orders ring it from now on.

@@ -17,13 +17,12 @@ struct WorkerPlan: Sendable {
     let wakeReporter: Bell
     /// Open descriptors this process may have.
     let descriptorLimit: Int
+    let board: EndpointBoard
     let log: Log
 
     private static let resolutionPollMilliseconds = 20
     /// A worker with less could serve hardly anybody.
     private static let leastBufferPages = 64
-    /// Descriptors kept for listeners, the reporter, the admin listener and the log.
-    private static let reservedDescriptors = 64
 
     /// The worker's whole life, on its own thread.
     func run() {
@@ -46,13 +45,15 @@ struct WorkerPlan: Sendable {
         for (number, upstream) in configuration.upstreams.enumerated() {
             upstreams.append(
                 try Upstream(
-                    number: UInt16(clamping: number + 1), upstream, resolver: resolver, buffers: worker.buffers,
-                    log: log, on: loop))
+                    number: UInt16(clamping: number + 1), upstream, board: board, resolver: resolver,
+                    buffers: worker.buffers, seed: worker.random.next(), log: log, on: loop))
         }
         try worker.start(upstreams: upstreams, listeners: contexts(upstreams))
-        let wakeUp = try WakeUp(on: loop) { obey(worker) }
+        var version = board.version
+        let wakeUp = try WakeUp(on: loop) { obey(worker, &version) }
         handle.attach(wakeUp.bell)
-        obey(worker)  // an order may have come before the bell hung
+        version = -1
+        obey(worker, &version)  // an order or a verdict may have come before the bell hung
         let watch = try watchResolution(of: worker, on: loop)
         loop.run()
         watch.cancel()
@@ -60,7 +61,12 @@ struct WorkerPlan: Sendable {
         worker.end()
     }
 
-    private func obey(_ worker: Worker) {
+    /// - Parameter version: of the verdicts the worker knows.
+    private func obey(_ worker: Worker, _ version: inout Int) {
+        if version != board.version {
+            version = board.version
+            worker.verdictsChanged()
+        }
         switch handle.currentOrder {
         case .run: break
         case .drain: worker.beginDrain()
@@ -95,10 +101,18 @@ struct WorkerPlan: Sendable {
     }
 
     /// Downstream connections that a process with so many descriptors can serve: each may need one upstream connection.
-    static func connectionCapacity(descriptorLimit: Int) -> Int { max(0, (descriptorLimit - reservedDescriptors) / 2) }
+    static func connectionCapacity(_ configuration: Configuration, descriptorLimit: Int) -> Int {
+        max(0, (descriptorLimit - reservedDescriptors(configuration)) / 2)
+    }
+
+    /// Descriptors kept for listeners, the reporter, the admin listener and the log; and for health checks.
+    private static func reservedDescriptors(_ configuration: Configuration) -> Int {
+        64 + (configuration.upstreams.contains { $0.healthCheck != nil } ? HealthChecker.probeLimit : 0)
+    }
 
     private var connectionLimit: Int {
-        let possible = max(16, Self.connectionCapacity(descriptorLimit: descriptorLimit) / configuration.workers)
+        let capacity = Self.connectionCapacity(configuration, descriptorLimit: descriptorLimit)
+        let possible = max(16, capacity / configuration.workers)
         let wanted = configuration.limits.connections
         return wanted == 0 ? possible : min(possible, share(wanted))
     }

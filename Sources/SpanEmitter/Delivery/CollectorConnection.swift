@@ -7,6 +7,8 @@ final class CollectorConnection: Socket {
     /// What became of a post.
     enum Outcome {
         case response(CollectorResponse)
+        /// The connection did not come about.
+        case unreachable(reason: String)
         /// No response. `mayBeStale`: the connection had been idle, and the collector had closed it.
         case failed(reason: String, mayBeStale: Bool)
     }
@@ -61,14 +63,16 @@ final class CollectorConnection: Socket {
         if isConnecting {
             guard readiness.contains(.writable) || readiness.contains(.ended) else { return }
             let error = takeError()
-            guard error == 0 else { return finish(.failed(reason: errorText(error), mayBeStale: false)) }
+            guard error == 0 else { return finish(.unreachable(reason: errorText(error))) }
             isConnecting = false
         }
         write()
         read()
     }
 
-    override func deadlinePassed() { finish(.failed(reason: "timed out", mayBeStale: false)) }
+    override func deadlinePassed() {
+        finish(isConnecting ? .unreachable(reason: "timed out") : .failed(reason: "timed out", mayBeStale: false))
+    }
 
     private func write() {
         guard isOpen, let spans else { return }

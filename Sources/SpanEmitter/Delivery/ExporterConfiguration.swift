@@ -34,7 +34,7 @@ public struct ExporterConfiguration: Sendable, Equatable {
     public var batchBytes: Int
     /// From connecting to the end of the response.
     public var timeoutMilliseconds: Int
-    /// Of the first retry; doubles up to 60 s.
+    /// Of the first retry, see ``RetryDelay``.
     var firstRetryMilliseconds = 1000
 
     public init(

@@ -6,7 +6,6 @@ import HTTP1
 final class SpanExporter {
     /// Batches kept for their memory.
     private static let spareLimit = 3
-    private static let lastRetryMilliseconds = 60_000
     /// The longest wait a collector may ask for.
     private static let longestRetryAfterSeconds = 300
 
@@ -35,6 +34,8 @@ final class SpanExporter {
     private var retryTimer: LoopTimer?
     private var isWaiting = false
     private var failuresInRow = 0
+    /// Those since a connection last failed to come about: an outage says nothing about how busy the collector is after it.
+    private var answersInRow = 0
     private var triedStale = false
     private var isStopping = false
     private var lastComplaint: UInt64 = 0
@@ -134,7 +135,7 @@ final class SpanExporter {
             self.query = nil
             switch outcome {
             case .addresses(let addresses, _): connect(to: addresses[failuresInRow % addresses.count])
-            case .failed(let reason): failed(reason, retryAfterSeconds: nil)
+            case .failed(let reason): failed(reason, .broken)
             }
         }
         if inFlight != nil, connection == nil, !isWaiting { self.query = query }
@@ -144,7 +145,7 @@ final class SpanExporter {
         switch Connecting.start(address) {
         case .inProgress(let descriptor): use(descriptor, isConnecting: true)
         case .connected(let descriptor): use(descriptor, isConnecting: false)
-        case .failed(let error): failed(errorText(error), retryAfterSeconds: nil)
+        case .failed(let error): failed(errorText(error), .unreachable)
         }
     }
 
@@ -186,12 +187,14 @@ final class SpanExporter {
 
     private func ended(_ outcome: CollectorConnection.Outcome) {
         switch outcome {
+        case .unreachable(let reason):
+            failed(reason, .unreachable)
         case .failed(let reason, let mayBeStale):
             if mayBeStale, !triedStale {
                 triedStale = true  // once, at once: an idle connection that was closed says nothing about the collector
                 return connect()
             }
-            failed(reason, retryAfterSeconds: nil)
+            failed(reason, .broken)
         case .response(let response):
             triedStale = false
             answered(response)
@@ -203,7 +206,8 @@ final class SpanExporter {
         case 200..<300: exported(response)
         case 413: tooLarge()
         case 408, 429, 500...:
-            failed("status \(response.status)", retryAfterSeconds: response.retryAfterSeconds)
+            let kind = response.status == 429 ? RetryDelay.Cause.busy : .broken
+            failed("status \(response.status)", kind, retryAfterSeconds: response.retryAfterSeconds)
         default:
             settle(.rejected)
             complain(.error, "refused with status \(response.status); its spans are dropped")
@@ -215,7 +219,7 @@ final class SpanExporter {
         guard let batch = takeInFlight() else { return }
         let lost = configuration.encoding == .otlpProtobuf ? min(batch.count, max(0, response.rejectedSpans)) : 0
         if failuresInRow > 0 { log(.info, "\(configuration.name): \(configuration.endpoint) takes spans again") }
-        failuresInRow = 0
+        (failuresInRow, answersInRow) = (0, 0)
         ledger.change(index) {
             $0.inFlight = 0
             $0.leaveQueue(batch)
@@ -263,7 +267,7 @@ final class SpanExporter {
         return batch
     }
 
-    private func failed(_ reason: String, retryAfterSeconds: Int?) {
+    private func failed(_ reason: String, _ cause: RetryDelay.Cause, retryAfterSeconds: Int? = nil) {
         guard let batch = inFlight else { return }
         inFlight = nil
         batch.takeOutOfFrame()
@@ -273,15 +277,15 @@ final class SpanExporter {
             $0.inFlight = 0
             $0.failures += 1
         }
-        wait(retryAfterSeconds)
+        wait(cause, retryAfterSeconds)
         complain(.warn, "\(reason); will try again")
     }
 
-    /// Exponential, with up to half of it taken off at random, so that a fleet does not come back in step.
-    private func wait(_ retryAfterSeconds: Int?) {
-        let full = min(configuration.firstRetryMilliseconds << min(failuresInRow, 16), Self.lastRetryMilliseconds)
+    private func wait(_ cause: RetryDelay.Cause, _ retryAfterSeconds: Int?) {
+        let before = cause == .unreachable ? failuresInRow : answersInRow
+        var delay = Int.random(in: RetryDelay(configuration).milliseconds(after: before, cause))
         failuresInRow += 1
-        var delay = Int.random(in: full / 2...full)
+        answersInRow = cause == .unreachable ? 0 : answersInRow + 1
         if let seconds = retryAfterSeconds, seconds > 0 {
             delay = max(delay, min(seconds, Self.longestRetryAfterSeconds) * 1000)
         }

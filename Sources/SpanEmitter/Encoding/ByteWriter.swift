@@ -156,9 +156,9 @@ struct ByteWriter: ~Copyable {
             rest >>= 8
             let digits = octet / 100 | (octet / 10 % 10) << 8 | (octet % 10) << 16
             let leading = octet >= 100 ? 0 : octet >= 10 ? 1 : 2
-            let text = (digits | 0x2E30_3030) >> UInt32(leading * 8)
+            let text = (digits | 0x2E30_3030) &>> UInt32(truncatingIfNeeded: leading &* 8)
             unsafe UnsafeMutableRawPointer(base + count).storeBytes(of: text.littleEndian, as: UInt32.self)
-            count += 4 - leading
+            count &+= 4 &- leading
         }
         count -= 1  // the last dot
     }
@@ -167,7 +167,8 @@ struct ByteWriter: ~Copyable {
         let digits = decimalDigits(value)
         // The first digit that is not "0" is the first byte with a low bit beside those of "0".
         let leading = min((digits ^ 0x3030_3030_3030_3030).trailingZeroBitCount / 8, 7)
-        unsafe UnsafeMutableRawPointer(base + count).storeBytes(of: digits >> UInt64(leading * 8), as: UInt64.self)
+        unsafe UnsafeMutableRawPointer(base + count).storeBytes(
+            of: digits &>> UInt64(truncatingIfNeeded: leading &* 8), as: UInt64.self)
         count += 8 - leading
     }
 

@@ -9,7 +9,7 @@ public struct EndpointAddress: BitwiseCopyable, Sendable {
     public let port: UInt16
     /// 4 or 16; 0 if there is nothing worth reporting: a unix socket, or 0.0.0.0 and `::`, which say
     /// where a listener accepts and not where it is.
-    let byteCount: UInt8
+    public let byteCount: UInt8
 
     /// The first four bytes, the first of all in the lowest.
     var quad: UInt32 {
