@@ -194,8 +194,8 @@ def main():
                       f"{lab.metric(end, 'local_replies_total', reason='request_timeout'):.0f}")
             table.row(lab.metric(end, "buffers") <= 4 * options.connections, "buffers in use at the end",
                       f"{lab.metric(end, 'buffers'):.0f}")
-            table.row(count >= options.slow, "slow callers wanted, possible with this limit of open files",
-                      f"{options.slow}, {count}")
+            table.row(count >= options.slow * 0.99, "slow callers",
+                      f"{count} of {options.slow} wanted; the limit of open files is {limit}")
             table.end()
     finally:
         for upstream in upstreams:
