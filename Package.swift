@@ -16,7 +16,11 @@ let house: [SwiftSetting] = [
 
 let package = Package(
     name: "propagating-proxy",
-    products: [.executable(name: "propagating-proxy", targets: ["propagating-proxy"])],
+    products: [
+        .executable(name: "propagating-proxy", targets: ["propagating-proxy"]),
+        // For the package in Fuzz/, which instruments all of it; nobody else needs the modules.
+        .library(name: "Parts", targets: ["EventLoop", "HTTP1", "Propagation", "SpanEmitter", "PropagatingProxy"]),
+    ],
     targets: [
         // C libraries of the host. Each one is imported by exactly one Swift target.
         .systemLibrary(name: "CLibevent", pkgConfig: "libevent", providers: [.apt(["libevent-dev"])]),
@@ -64,5 +68,10 @@ let package = Package(
             dependencies: ["PropagatingProxy", "EventLoop", "HTTP1", "Propagation", "SpanEmitter", "TestSupport"]),
         .testTarget(
             name: "IntegrationTests", dependencies: ["TestSupport", "propagating-proxy"], exclude: ["Cases"]),
+        // The fuzz targets as ordinary code, to replay what fuzzing once found.
+        .testTarget(
+            name: "FuzzTests", dependencies: ["EventLoop", "HTTP1", "Propagation", "PropagatingProxy", "SpanEmitter"],
+            path: "Fuzz", exclude: ["CLibFuzzer", "Dictionaries", "Driver", "Package.swift", "Regressions"],
+            sources: ["Referees", "Replay", "Targets"]),
     ]
 )

@@ -13,6 +13,9 @@ public final class EventLoop {
     /// Tells more sockets of their deadlines, after those that are ready had their turn.
     private var expiry: LoopTimer?
     private var resuming: [Socket] = []
+    private var isStopping = false
+    /// How many times the loop has gone round. Between two changes the kernel has been asked what is ready.
+    public private(set) var passCount: UInt64 = 0
     /// What evdns may call with: it can do so after the end of a ``Resolver``.
     var nameQuestions: [ObjectIdentifier: NameQuestion] = [:]
 
@@ -62,7 +65,8 @@ public final class EventLoop {
 
     /// Runs until ``stop()`` is called.
     public func run() {
-        _ = unsafe event_base_dispatch(base)
+        isStopping = false
+        while !isStopping, unsafe event_base_loop(base, EVLOOP_ONCE) == 0 { passCount += 1 }
     }
 
     /// Runs what is ready now, once, and returns; tests drive the loop with it.
@@ -70,10 +74,12 @@ public final class EventLoop {
     /// `EVLOOP_NONBLOCK` alone would go on for as long as a handler leaves bytes unread.
     public func runOnce() {
         _ = unsafe event_base_loop(base, EVLOOP_ONCE | EVLOOP_NONBLOCK)
+        passCount += 1
     }
 
     /// Ends ``run()`` after the current callback.
     public func stop() {
+        isStopping = true
         _ = unsafe event_base_loopbreak(base)
     }
 

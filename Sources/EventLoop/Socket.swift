@@ -26,6 +26,11 @@ open class Socket {
     /// Whether the peer has ended its direction; unread bytes may still wait.
     public final private(set) var peerHasEnded = false
 
+    /// Whether the loop knows of something to read that ``ioReady(_:)`` has not been told yet, in this pass.
+    public final var isReported: Bool {
+        unsafe events.pointee.ev_evcallback.evcb_flags & Int16(EVLIST_ACTIVE) != 0
+    }
+
     /// Registers a connected, connecting or accepted socket.
     public init(_ descriptor: consuming Descriptor, on loop: EventLoop) {
         self.loop = loop
@@ -125,12 +130,15 @@ open class Socket {
     /// The result of a connect, once writable: 0, or the `errno` it failed with.
     public final func takeError() -> CInt { sys_take_error(descriptor) }
 
-    /// Looks at the receive queue without reading.
+    /// Looks at the receive queue without reading; an empty one clears ``mayRead``.
     public final func peek() -> PeekOutcome {
         switch sys_peek(descriptor) {
-        case 1: .open
-        case 0: .endOfStream
-        case let broken: .failed(errno: -broken)
+        case 1: return .bytes
+        case 0: return .endOfStream
+        case -EAGAIN, -EINTR:
+            mayRead = false
+            return .nothing
+        case let broken: return .failed(errno: -broken)
         }
     }
 
@@ -185,8 +193,8 @@ public enum WriteOutcome: BitwiseCopyable, Equatable, Sendable {
 
 /// What a look at the receive queue gave.
 public enum PeekOutcome: BitwiseCopyable, Equatable, Sendable {
-    /// Nothing, or bytes.
-    case open
+    case nothing
+    case bytes
     case endOfStream
     case failed(errno: CInt)
 }

@@ -149,17 +149,45 @@ struct SocketTests {
         #expect(socket.send(Array("x".utf8).span) == .failed(errno: EBADF))
     }
 
-    @Test("Peeking tells an open, an ended and a reset connection apart")
+    @Test("Peeking tells a quiet connection, one with bytes and one that has ended apart")
     func peek() throws {
         let (near, far) = socketPair()
         let socket = NotingSocket(number: near, on: loop)
-        #expect(socket.peek() == .open)
+        #expect(socket.peek() == .nothing)
         say("x", to: far)
-        #expect(socket.peek() == .open)
+        #expect(socket.peek() == .bytes)
         close(far)
         var buffer = Buffer(pool: pool)
         #expect(socket.receive(into: &buffer) == .bytes(1))
         #expect(socket.peek() == .endOfStream)
+    }
+
+    @Test("What the loop has learned of a socket is known before its turn comes")
+    func reported() {
+        let (first, firstFar) = socketPair()
+        let (second, secondFar) = socketPair()
+        defer { close(firstFar) }
+        let sockets = [NotingSocket(number: first, on: loop), NotingSocket(number: second, on: loop)]
+        var known: [Bool] = []
+        for (socket, other) in zip(sockets, sockets.reversed()) {
+            socket.onReady = { _, _ in known.append(other.isReported) }
+        }
+        say("x", to: firstFar)
+        close(secondFar)
+        drive(loop) { known.count == 2 }
+        #expect(known == [true, false])
+    }
+
+    @Test("A pass of the loop is counted after the sockets it served")
+    func passes() {
+        let (near, far) = socketPair()
+        defer { close(far) }
+        let socket = NotingSocket(number: near, on: loop)
+        var seen: [UInt64] = []
+        socket.onReady = { socket, _ in seen.append(socket.loop.passCount) }
+        say("x", to: far)
+        drive(loop) { seen.count == 1 }
+        #expect(seen[0] < loop.passCount)
     }
 
     @Test("A socket that yields is called again after the others")

@@ -33,6 +33,23 @@ struct ForwardingTests {
         #expect(back == replied)
     }
 
+    @Test("An HTTP/1.0 request without Host goes upstream with exactly one: the route's, the target's or the upstream's")
+    func missingHost() throws {
+        let stage = try Stage.configured {
+            $0.routes = [
+                "{ match: { prefix: /new }, rewrite: { host: new.example }, upstream: app }",
+                "{ match: { prefix: / }, upstream: app }",
+            ]
+        }
+        func host(_ target: String) throws -> [String] {
+            try stage.forward("GET \(target) HTTP/1.0\r\n\r\n").received.head.values("host")
+        }
+        #expect(try host("/new") == ["new.example"])
+        #expect(try host("http://other.example/new") == ["new.example"])
+        #expect(try host("http://other.example/") == ["other.example"])
+        #expect(try host("/") == ["\(stage.upstream.address)"])
+    }
+
     @Test("Fields of one hop end here: Connection, what it names, Keep-Alive, TE, Proxy-Connection, Upgrade")
     func hopByHop() throws {
         let stage = try Stage {

@@ -27,6 +27,8 @@ struct ProxyErrorTests {
             (.malformedResponse(.invalidStatusLine), 502, .protocolError),
             (.responseTimedOut, 504, .timeout),
             (.downstreamGone, 0, .clientClosed),
+            (.unaskedResponse, 502, .protocolError),
+            (.upstreamOverflow, 503, .limit),
             (.loopDetected, 508, .limit),
             (.requestTooSlow, 408, .timeout),
             (.overloaded, 503, .limit),
@@ -44,8 +46,8 @@ struct ProxyErrorTests {
             .malformedRequest(.invalidHost), .requestTimedOut, .bodyTooLarge, .headTooLarge, .noRoute, .noAddress,
             .connectFailed(errno: 1), .connectTimedOut, .upstreamClosed, .malformedResponse(.invalidHost),
             .unexpectedUpgrade, .tooManyInterimResponses, .responseTimedOut, .responseTruncated, .outOfBuffers,
-            .downstreamGone, .shuttingDown, .noHealthyUpstream, .loopDetected, .requestTooSlow, .overloaded,
-            .outOfDescriptors,
+            .downstreamGone, .shuttingDown, .noHealthyUpstream, .unaskedResponse, .upstreamOverflow, .loopDetected,
+            .requestTooSlow, .overloaded, .outOfDescriptors,
         ]
         #expect(errors.map(\.labelIndex) == Array(ProxyError.labels.indices))
         #expect(Set(ProxyError.labels).count == ProxyError.labels.count)

@@ -49,7 +49,7 @@ final class ListeningSocket: Sendable {
         descriptor.change { if $0 >= 0 { _ = shutdown($0, Int32(SHUT_RDWR)) } }
     }
 
-    private static func bound(_ descriptor: Int32, _ wanted: SocketAddress) -> SocketAddress {
+    static func bound(_ descriptor: Int32, _ wanted: SocketAddress) -> SocketAddress {
         var storage = sockaddr_in6()
         var length = socklen_t(MemoryLayout<sockaddr_in6>.size)
         unsafe withUnsafeMutablePointer(to: &storage) {

@@ -92,13 +92,13 @@ static inline ssize_t sys_send_two(
     return sendmsg(descriptor, &message, MSG_NOSIGNAL);
 }
 
-/// 1: bytes or nothing wait; 0: the peer has ended its direction; negative: -errno, the connection is broken.
+/// 1: bytes wait; 0: the peer has ended its direction; negative: -errno, EAGAIN for an empty queue.
 static inline int sys_peek(int descriptor) {
     char byte;
     ssize_t count = recv(descriptor, &byte, 1, MSG_PEEK | MSG_DONTWAIT);
     if (count > 0) return 1;
     if (count == 0) return 0;
-    return errno == EAGAIN || errno == EINTR ? 1 : -errno;
+    return -errno;
 }
 
 static inline int sys_eventfd(void) { return eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC); }

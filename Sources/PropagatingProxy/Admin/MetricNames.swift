@@ -20,6 +20,8 @@ struct MetricNames: Sendable {
     /// By the raw values of `Extracted.Outcome`.
     static let propagationOutcomes = ["continued", "hint", "new"]
     static let malformedFields = (0..<MalformedFields.kindCount).map { MalformedFields.label($0).description }
+    static let pendingOutcomes = PendingOutcome.allCases.map(\.label)
+    static let retryOutcomes = RetryOutcome.allCases.map(\.label)
     static let samplingReasons = SamplingReason.allCases.map(\.label.description)
 
     static let outsiderWishes = OutsiderWish.allCases.map(\.rawValue)
@@ -33,6 +35,10 @@ struct MetricNames: Sendable {
     let requests: Int
     let latency: Int
     let upstreamErrorCells: Int
+    let retries: Int
+    /// Outcomes of waiting, by upstream; then how many wait, by upstream.
+    let pending: Int
+    let waiting: Int
     let localReplyCells: Int
     let propagation: Int
     let malformed: Int
@@ -59,6 +65,9 @@ struct MetricNames: Sendable {
         requests = take(self.routes.count * Self.statusClasses.count)
         latency = take(self.routes.count * Self.latencyCells)
         upstreamErrorCells = take(upstreams.count * upstreamErrors.count)
+        retries = take(upstreams.count * Self.retryOutcomes.count)
+        pending = take(upstreams.count * Self.pendingOutcomes.count)
+        waiting = take(upstreams.count)
         localReplyCells = take(localReplies.count)
         propagation = take(Self.propagationOutcomes.count)
         malformed = take(Self.malformedFields.count)
@@ -86,7 +95,8 @@ struct MetricNames: Sendable {
     /// What a worker counts once.
     enum WorkerCell: Int, CaseIterable {
         case downstreamsOpen, downstreamsAccepted, downstreamsRefused, acceptsRefused
-        case upstreamsOpen, upstreamsIdle, upstreamsCreated, upstreamsReused, replays
+        case upstreamsOpen, upstreamsIdle, upstreamsCreated, upstreamsReused, upstreamsDistrusted
+        case replays, retriesWaiting
         case requestBytes, responseBytes
         case buffersInUse, buffersRefused
         case bufferPages, bufferPageLimit, overloadStage, keepAliveShed

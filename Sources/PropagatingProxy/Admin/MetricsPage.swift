@@ -96,13 +96,43 @@ struct MetricsPage {
             "upstream_connections_reused_total", .counter, "Requests that found an idle connection.",
             sum(.upstreamsReused))
         write(
+            "upstream_connections_distrusted_total", .counter,
+            "Idle connections closed because one used later had broken.", sum(.upstreamsDistrusted))
+        write(
             "upstream_replays_total", .counter, "Requests sent again after a reused connection had closed.",
             sum(.replays))
+        writePending()
+        writeRetries()
         text.family("upstream_errors_total", .counter, "Attempts that failed, by upstream and reason.")
         for (upstream, name) in names.upstreams.enumerated() {
             let first = names.upstreamErrorCells + upstream * names.upstreamErrors.count
             for (reason, label) in names.upstreamErrors.enumerated() {
                 text.sample(sum(first + reason), ["upstream": name, "reason": label])
+            }
+        }
+    }
+
+    private mutating func writePending() {
+        text.family("upstream_pending", .gauge, "Requests that wait because their upstream's bounds are reached.")
+        for (upstream, name) in names.upstreams.enumerated() {
+            text.sample(sum(names.waiting + upstream), ["upstream": name])
+        }
+        text.family("upstream_pending_total", .counter, "Requests that met those bounds, by what became of them.")
+        for (upstream, name) in names.upstreams.enumerated() {
+            let first = names.pending + upstream * MetricNames.pendingOutcomes.count
+            for (index, label) in MetricNames.pendingOutcomes.enumerated() {
+                text.sample(sum(first + index), ["upstream": name, "outcome": label])
+            }
+        }
+    }
+
+    private mutating func writeRetries() {
+        write("retries_waiting", .gauge, "Requests that wait for their next try.", sum(.retriesWaiting))
+        text.family("upstream_retries_total", .counter, "Failures a route may retry, by what became of them.")
+        for (upstream, name) in names.upstreams.enumerated() {
+            let first = names.retries + upstream * MetricNames.retryOutcomes.count
+            for (index, label) in MetricNames.retryOutcomes.enumerated() {
+                text.sample(sum(first + index), ["upstream": name, "outcome": label])
             }
         }
     }

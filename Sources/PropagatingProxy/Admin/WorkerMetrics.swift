@@ -49,6 +49,9 @@ final class WorkerMetrics: Sendable {
     /// A request was sent again because its reused connection had been closed.
     func replayed() { add(.replays) }
 
+    /// So many idle connections were closed because one used later had broken.
+    func distrusted(_ count: Int) { add(.upstreamsDistrusted, UInt64(clamping: count)) }
+
     /// An attempt failed.
     ///
     /// - Parameter reason: an index of the names' `upstreamErrors`.
@@ -56,6 +59,27 @@ final class WorkerMetrics: Sendable {
         guard upstream >= 1, upstream <= names.upstreams.count else { return }
         add(names.upstreamErrorCells + (Int(upstream) - 1) * names.upstreamErrors.count, reason, names.upstreamErrors)
     }
+
+    /// A failure met a route that may try again.
+    func retry(_ upstream: UInt16, _ outcome: RetryOutcome) {
+        guard upstream >= 1, upstream <= names.upstreams.count else { return }
+        cells.add(names.retries + (Int(upstream) - 1) * MetricNames.retryOutcomes.count + outcome.rawValue)
+    }
+
+    /// A request found its upstream's bounds reached.
+    func pending(_ upstream: UInt16, _ outcome: PendingOutcome) {
+        guard upstream >= 1, upstream <= names.upstreams.count else { return }
+        cells.add(names.pending + (Int(upstream) - 1) * MetricNames.pendingOutcomes.count + outcome.rawValue)
+    }
+
+    /// Requests that wait for their upstream, noted at each change.
+    func waiting(_ upstream: UInt16, _ count: Int) {
+        guard upstream >= 1, upstream <= names.upstreams.count else { return }
+        cells.set(names.waiting + Int(upstream) - 1, UInt64(clamping: count))
+    }
+
+    /// Exchanges that stand between two tries; noted about once a second.
+    func retries(waiting count: Int) { set(.retriesWaiting, count) }
 
     /// Bytes of bodies and heads, as an exchange counted them.
     func transferred(requestBytes: UInt64, responseBytes: UInt64) {

@@ -15,6 +15,7 @@ extension Configuration {
         var reply: FixedReply?
         /// Overrides the upstream's own, from the whole request sent to the response head.
         var responseMilliseconds: Int?
+        var retry: RetryPolicy?
     }
 
     /// All conditions must hold.

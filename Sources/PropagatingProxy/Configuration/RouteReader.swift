@@ -21,7 +21,15 @@ struct RouteReader {
         return Configuration.Route(
             name: reader.text("name", "a name")?.text ?? Self.name(of: match.path), match: match, rewrite: path,
             hostReplacement: host ?? (keepsHost ? [] : own), upstream: upstream, sampling: sampling(reader),
-            reply: reply, responseMilliseconds: response)
+            reply: reply, responseMilliseconds: response, retry: retry(reader, upstream))
+    }
+
+    private func retry(_ reader: MappingReader, _ upstream: Int?) -> RetryPolicy? {
+        let policy = RetryReader(mistakes: mistakes).read(reader)
+        if policy != nil, upstream == nil, reader.value("respond") != nil, let node = reader.value("retry") {
+            mistakes.add(node.origin, "a route has 'retry' and 'respond', expected one of them")
+        }
+        return policy
     }
 
     /// As it was written, which is what an operator looks for in spans and metrics.

@@ -46,5 +46,31 @@ extension Configuration {
         var poolIdleMilliseconds = 3000
         /// Idle connections kept per worker and address.
         var maximumIdle = 1024
+        /// Open connections, idle ones among them.
+        var maximumConnections = 1024
+        /// Requests in flight.
+        var maximumRequests = 1024
+        /// Requests that wait for one of the two above.
+        var maximumPending = 1024
+        /// How long a request waits for them.
+        var pendingMilliseconds = 1000
+        /// Retries as a share of the requests that may be retried.
+        var retryPercent = 20
+        /// Retries that are allowed in any case.
+        var retriesPerSecond = 3
+    }
+}
+
+extension Configuration.Upstream {
+    /// What one of so many workers may have of the process's bounds: about its share of the requests.
+    /// Rounded up: no bound may come to none at all.
+    func share(among workers: Int) -> Self {
+        func share(_ bound: Int) -> Int { (bound + workers - 1) / max(1, workers) }
+        var own = self
+        own.settings.maximumConnections = share(settings.maximumConnections)
+        own.settings.maximumRequests = share(settings.maximumRequests)
+        own.settings.maximumPending = share(settings.maximumPending)
+        own.settings.retriesPerSecond = share(settings.retriesPerSecond)
+        return own
     }
 }

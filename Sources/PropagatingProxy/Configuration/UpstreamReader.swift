@@ -68,10 +68,19 @@ struct UpstreamReader {
         defer { timeouts.finish() }
         var settings = Configuration.UpstreamSettings()
         settings.connectMilliseconds = timeouts.duration("connect", default: settings.connectMilliseconds)
+        settings.pendingMilliseconds = timeouts.duration("pending", default: settings.connectMilliseconds)
         settings.responseMilliseconds = timeouts.duration("response", default: settings.responseMilliseconds)
         settings.idleMilliseconds = timeouts.duration("idle", default: settings.idleMilliseconds)
         settings.poolIdleMilliseconds = timeouts.duration("pool_idle", default: settings.poolIdleMilliseconds)
         settings.maximumIdle = reader.integer("max_idle", 0...65_536, default: settings.maximumIdle)
+        settings.maximumConnections = reader.integer(
+            "max_connections", 1...1_000_000, default: settings.maximumConnections)
+        settings.maximumRequests = reader.integer("max_requests", 1...1_000_000, default: settings.maximumRequests)
+        settings.maximumPending = reader.integer("max_pending", 0...65_536, default: settings.maximumPending)
+        let budget = reader.mapping("retry_budget")
+        defer { budget.finish() }
+        settings.retryPercent = budget.integer("percent", 0...100, default: settings.retryPercent)
+        settings.retriesPerSecond = budget.integer("min_per_second", 0...10_000, default: settings.retriesPerSecond)
         return settings
     }
 }

@@ -31,6 +31,11 @@ final class Exchange {
     /// Minted, when the received one is absent or not acceptable.
     var requestID: RequestIDText?
     var attempt: UInt8 = 0
+    /// Retries the route still allows.
+    var triesLeft: UInt8 = 0
+    /// Monotonic microseconds by which a response must have begun, over all tries; 0: no request has gone out whole,
+    /// or the route has no retries.
+    var responseDue: UInt64 = 0
     /// Of the attempt that runs or comes next.
     var wish = Wish()
     var interimCount = 0
@@ -60,6 +65,10 @@ final class Exchange {
             return reply(.bodyTooLarge, to: downstream)
         }
         if let key = found.stickyKey { wish.hash = hash(by: key, downstream.input, downstream) }
+        if let policy = found.retry {
+            triesLeft = policy.attempts
+            found.upstream?.retryBudget.noteRequest()
+        }
         acquire(for: downstream, route: found, headIsParsed: true)
     }
 
@@ -92,6 +101,8 @@ final class Exchange {
         flags = []
         interimCount = 0
         attempt = 0
+        triesLeft = 0
+        responseDue = 0
         wish = Wish()
         responseSeenCount = 0
         head = .unread

@@ -97,8 +97,13 @@ extension Exchange {
         downstream.exchangeEnded(keepsAlive: keepsAlive)
     }
 
+    private func waitNoLonger() {
+        if flags.contains(.isPending) { leavePending(.left) } else { worker.backOff.remove(self) }
+    }
+
     /// Back to the pool; nothing of this object may be used afterwards.
     private func finish() {
+        if !flags.isDisjoint(with: [.isPending, .backsOff]) { waitNoLonger() }
         downstream = nil
         upstream = nil
         route = nil

@@ -38,10 +38,12 @@ extension Exchange {
 
     func upstreamDeadlinePassed(isConnecting: Bool) {
         if isConnecting { return connectFailed(.connectTimedOut) }
-        fail(flags.contains(.responseBegun) ? .responseTruncated : .responseTimedOut)
+        if flags.contains(.responseBegun) { return fail(.responseTruncated) }
+        retryOrFail(.reset, .responseTimedOut)
     }
 
     func downstreamDeadlinePassed(_ downstream: DownstreamConnection) {
+        if flags.contains(.isPending) { return pendingTimedOut() }
         var error = ProxyError.requestTimedOut
         if flags.contains(.bodyTimed) {
             switch bodyStepPassed(downstream) {

@@ -26,6 +26,12 @@ struct ExchangeFlags: OptionSet, BitwiseCopyable {
     /// The request waits for the upstream's socket.
     static let requestBlocked = ExchangeFlags(rawValue: 1024)
     static let continueSent = ExchangeFlags(rawValue: 2048)
+    /// A reused connection broke as the request was written to it, and the request was sent again.
+    static let raceLost = ExchangeFlags(rawValue: 4096)
+    /// It waits in its upstream's ``UpstreamCapacity``.
+    static let isPending = ExchangeFlags(rawValue: 8192)
+    /// It waits in the worker's ``BackOffQueue``.
+    static let backsOff = ExchangeFlags(rawValue: 16_384)
     /// The downstream's deadline is a step of ``BodyWatch``.
     static let bodyTimed = ExchangeFlags(rawValue: 32_768)
 }

@@ -112,6 +112,14 @@ struct ExchangeReport: BitwiseCopyable {
         endAttempt(now: Clock.monotonicMicroseconds, error: error.spanError)
     }
 
+    /// An attempt whose response goes no further, because another attempt follows.
+    mutating func endAttempt(status: UInt16) {
+        guard attemptRuns else { return }
+        responseStatus = status
+        endAttempt(now: Clock.monotonicMicroseconds, error: .none)
+        responseStatus = 0
+    }
+
     /// Its span is reported with the SERVER span, or when another attempt follows.
     private mutating func endAttempt(now: UInt64, error: SpanError) {
         attemptRuns = false

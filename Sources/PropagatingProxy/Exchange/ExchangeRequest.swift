@@ -29,6 +29,7 @@ extension Exchange {
                 pool.noteOutcome(AttemptOutcome(error))
             }
             connectFailed(error)
+        case .full: waitForConnection(downstream, target)
         }
     }
 
@@ -43,6 +44,8 @@ extension Exchange {
     func upstreamConnected(_ upstream: UpstreamConnection, errno: CInt) {
         guard errno == 0 else { return connectFailed(.connectFailed(errno: errno)) }
         guard let downstream, let route else { return }
+        // What is said before a request is no answer to it (RFC 9112 §6.3).
+        if !upstream.isQuiet, upstream.peek() == .bytes { return fail(.unaskedResponse) }
         sendRequest(downstream, upstream, route, headIsParsed: false)
     }
 
@@ -53,7 +56,8 @@ extension Exchange {
         dropUpstream(error)
         guard error.isUpstreamFault, !flags.contains(.triedOther), let target = route.upstream, target.addressCount > 1
         else {
-            return reply(error, to: downstream)
+            if !retryConnect(error, for: downstream) { reply(error, to: downstream) }
+            return
         }
         flags.insert(.triedOther)
         attempt += 1
@@ -80,7 +84,7 @@ extension Exchange {
             bodyWatch = BodyWatch()
             flags.remove(.bodyTimed)
         }
-        if upstream.useCount > 0, attempt == 0 {
+        if triesLeft > 0 || upstream.useCount > 0 && !flags.contains(.raceLost) {
             flags.insert(.replayable)
         } else {
             releaseRetained(downstream)
@@ -144,7 +148,8 @@ extension Exchange {
                 if responseRelay.isComplete { return responseEnded(downstream, upstream) }
                 upstream.assumeReadable()
                 return relayResponse(downstream, upstream)
-            case .sinkFailed:
+            case .sinkFailed(let tookBytes):
+                if tookBytes { flags.insert(.requestLeft) }
                 // An early response, such as 413, may lie before the reset that stopped us.
                 flags.insert(.requestBlocked)
                 upstream.assumeReadable()
@@ -224,7 +229,9 @@ extension Exchange {
         upstream.output.release()
         // While the response waits for the downstream to read, that deadline is the only one.
         if head.framing != .none, !flags.contains(.responseBlocked) { downstream.setDeadline(milliseconds: nil) }
-        if !flags.contains(.responseBegun) { upstream.setDeadline(milliseconds: route?.responseMilliseconds) }
+        if !flags.contains(.responseBegun), let route {
+            upstream.setDeadline(milliseconds: responseMilliseconds(route))
+        }
         // Bytes that came while the request went out have raised their event already.
         if upstream.mayRead { relayResponse(downstream, upstream) }
     }

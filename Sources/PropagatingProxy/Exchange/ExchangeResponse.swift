@@ -71,7 +71,7 @@ extension Exchange {
     /// - Returns: whether to go on: a final head has been passed on, an interim one taken, or bytes were read.
     private func readHead(_ downstream: DownstreamConnection, _ upstream: UpstreamConnection) -> Bool {
         if upstream.input.count > responseSeenCount {
-            if flags.contains(.replayable) { releaseRetained(downstream) }
+            if flags.contains(.replayable), triesLeft == 0 { releaseRetained(downstream) }
             do throws(SyntaxError) {
                 let progress = try parseHead(upstream.input, limits: downstream.listener.responseLimits)
                 if case .complete(let response) = progress {
@@ -98,6 +98,10 @@ extension Exchange {
     private func take(
         _ response: ResponseHead, _ downstream: DownstreamConnection, _ upstream: UpstreamConnection
     ) -> Bool {
+        if triesLeft > 0 || flags.contains(.replayable) {
+            if response.status >= 200, retryInstead(of: response, downstream, upstream) { return false }
+            releaseRetained(downstream)
+        }
         if response.status < 200 {
             return response.status == 101
                 ? takeUpgrade(response, downstream, upstream) : takeInterim(response, downstream, upstream)
@@ -251,21 +255,26 @@ extension Exchange {
         relayResponse(downstream, upstream)
     }
 
-    /// The upstream broke before a response byte: the peer of an idle connection may have closed
-    /// it just as we wrote. A replay is safe when the method is idempotent, or when the kernel
-    /// took no byte of the request; once, on a connection of our own making (RFC 9112 §9.3.1).
     private func upstreamFailed(_ downstream: DownstreamConnection, _ upstream: UpstreamConnection) {
-        let isSafe = head.method.isIdempotent || !flags.contains(.requestLeft)
-        guard flags.contains(.replayable), upstream.input.isEmpty, interimCount == 0, isSafe, let route else {
-            return fail(.upstreamClosed)
+        if upstream.useCount > 0, upstream.input.isEmpty {
+            worker.metrics.distrusted(upstream.pool.distrust(olderThan: upstream))
         }
+        guard hasLostRace(upstream), let route else { return retryOrFail(.reset, .upstreamClosed) }
         worker.metrics.replayed()
+        flags.insert(.raceLost)
         dropUpstream(.upstreamClosed, outcome: .unanswered)  // an idle connection may close at any time
-        flags.subtract([.replayable, .requestBegun, .requestSent, .requestLeft, .requestBlocked])
-        attempt += 1
-        downstream.retainedCount = 0
+        rewind(downstream)
         wish.isFresh = true
         wish.avoids = .none
         acquire(for: downstream, route: route, headIsParsed: false)
+    }
+
+    /// The peer of an idle connection may have closed it just as we wrote. A replay is safe when no response byte has
+    /// come and the method is idempotent, or the kernel took no byte of the request; once, on a connection of
+    /// our own making (RFC 9112 §9.3.1).
+    private func hasLostRace(_ upstream: UpstreamConnection) -> Bool {
+        guard upstream.useCount > 0, flags.contains(.replayable), !flags.contains(.raceLost) else { return false }
+        return upstream.input.isEmpty && interimCount == 0
+            && (head.method.isIdempotent || !flags.contains(.requestLeft))
     }
 }

@@ -32,6 +32,10 @@ enum ProxyError: Error, BitwiseCopyable, Equatable {
     case shuttingDown
     /// Every endpoint fails its health checks or is ejected, and panic mode is off.
     case noHealthyUpstream
+    /// Bytes came on a new connection before a request had gone out (RFC 9112 §6.3).
+    case unaskedResponse
+    /// The upstream's bounds are reached, and those that may wait do, or this one has waited long enough.
+    case upstreamOverflow
     /// The request has passed this proxy ``HopCount/limit`` times.
     case loopDetected
     /// The body comes below the listener's rate.
@@ -57,10 +61,10 @@ enum ProxyError: Error, BitwiseCopyable, Equatable {
         case .bodyTooLarge: 413
         case .headTooLarge: 431
         case .noRoute: 404
-        case .noAddress, .connectFailed, .connectTimedOut, .outOfBuffers, .noHealthyUpstream, .overloaded,
-            .outOfDescriptors:
+        case .noAddress, .connectFailed, .connectTimedOut, .outOfBuffers, .noHealthyUpstream, .upstreamOverflow,
+            .overloaded, .outOfDescriptors:
             503
-        case .upstreamClosed, .malformedResponse, .unexpectedUpgrade, .tooManyInterimResponses: 502
+        case .upstreamClosed, .malformedResponse, .unexpectedUpgrade, .tooManyInterimResponses, .unaskedResponse: 502
         case .responseTimedOut: 504
         case .loopDetected: 508
         case .responseTruncated, .downstreamGone, .shuttingDown: 0
@@ -89,6 +93,8 @@ enum ProxyError: Error, BitwiseCopyable, Equatable {
         case .downstreamGone: "the caller closed the connection"
         case .shuttingDown: "this proxy is shutting down"
         case .noHealthyUpstream: "no healthy upstream: every endpoint fails its checks or is ejected"
+        case .unaskedResponse: "the upstream spoke before it was asked"
+        case .upstreamOverflow: "the upstream has as many requests as it may"
         case .loopDetected: "this request goes around in circles"
         case .requestTooSlow: "the request body arrived too slowly"
         case .overloaded: "this proxy is overloaded"
@@ -101,14 +107,16 @@ enum ProxyError: Error, BitwiseCopyable, Equatable {
         switch self {
         case .malformedRequest: .malformedRequest
         case .requestTimedOut, .requestTooSlow, .responseTimedOut: .timeout
-        case .bodyTooLarge, .headTooLarge, .outOfBuffers, .loopDetected, .overloaded, .outOfDescriptors: .limit
+        case .bodyTooLarge, .headTooLarge, .outOfBuffers, .upstreamOverflow, .loopDetected, .overloaded,
+            .outOfDescriptors:
+            .limit
         case .noRoute: .noRoute
         case .noAddress: .nameResolution
         case .connectFailed(ECONNREFUSED): .connectionRefused
         case .connectFailed, .noHealthyUpstream: .unavailable
         case .connectTimedOut: .connectTimeout
         case .upstreamClosed, .responseTruncated: .connectionReset
-        case .malformedResponse, .unexpectedUpgrade, .tooManyInterimResponses: .protocolError
+        case .malformedResponse, .unexpectedUpgrade, .tooManyInterimResponses, .unaskedResponse: .protocolError
         case .downstreamGone: .clientClosed
         case .shuttingDown: .shutdown
         }
@@ -127,7 +135,7 @@ enum ProxyError: Error, BitwiseCopyable, Equatable {
         switch self {
         case .noAddress, .connectFailed, .connectTimedOut, .upstreamClosed, .malformedResponse,
             .unexpectedUpgrade, .tooManyInterimResponses, .responseTimedOut, .responseTruncated,
-            .noHealthyUpstream:
+            .noHealthyUpstream, .unaskedResponse:
             true
         default: false
         }

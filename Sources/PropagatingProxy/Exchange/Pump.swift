@@ -12,7 +12,8 @@ enum Pump {
         /// The whole message has gone to the kernel.
         case finished
         case malformed(SyntaxError)
-        case sinkFailed(errno: CInt)
+        /// - Parameter tookBytes: whether the kernel took some in this run.
+        case sinkFailed(tookBytes: Bool)
         /// Bytes must be re-framed, and there is no memory to do it in.
         case outOfBuffers
     }
@@ -28,12 +29,14 @@ enum Pump {
         _ relay: inout BodyRelay, from input: inout Buffer, skipping skipped: inout Int, retains: Bool,
         through output: inout Buffer, to sink: Socket
     ) -> Outcome {
+        var tookBytes = false
         while true {
             let available = relay.isComplete ? 0 : input.count - skipped
             if let count = relay.verbatimCount(of: available) {
                 guard count > 0 || !output.isEmpty else { return relay.isComplete ? .finished : .needsSource }
                 switch send(output: &output, input: input, from: skipped, count: count, to: sink) {
                 case .sent(let passed, let isWhole):
+                    tookBytes = true
                     relay.passed(passed)
                     if retains { skipped += passed } else { drop(passed, from: &input, behind: &skipped) }
                     guard isWhole else {
@@ -43,7 +46,7 @@ enum Pump {
                 case .wouldBlock:
                     sink.awaitWritable()
                     return .blocked
-                case .failed(let errno): return .sinkFailed(errno: errno)
+                case .failed: return .sinkFailed(tookBytes: tookBytes)
                 }
             } else {
                 guard available == 0 || output.reserve() else { return .outOfBuffers }
@@ -56,11 +59,11 @@ enum Pump {
                     return .malformed(error)
                 }
                 switch sink.flush(&output) {
-                case .sent where output.isEmpty: break
+                case .sent where output.isEmpty: tookBytes = true
                 case .sent, .wouldBlock:
                     sink.awaitWritable()
                     return .blocked
-                case .failed(let errno): return .sinkFailed(errno: errno)
+                case .failed: return .sinkFailed(tookBytes: tookBytes)
                 }
             }
         }
@@ -70,7 +73,7 @@ enum Pump {
         /// - Parameter body: body bytes the kernel took.
         case sent(body: Int, isWhole: Bool)
         case wouldBlock
-        case failed(errno: CInt)
+        case failed
     }
 
     private static func send(
@@ -87,7 +90,7 @@ enum Pump {
             output.consume(min(sent, pending))
             return .sent(body: max(0, sent - pending), isWhole: sent == pending + count)
         case .wouldBlock: return .wouldBlock
-        case .failed(let errno): return .failed(errno: errno)
+        case .failed: return .failed
         }
     }
 

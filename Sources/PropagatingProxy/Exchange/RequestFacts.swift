@@ -17,8 +17,8 @@ struct RequestFacts: BitwiseCopyable {
 
     /// - Parameter bytes: the received head, at offset 0.
     init(
-        _ bytes: Span<UInt8>, fields: inout FieldTable, from downstream: DownstreamConnection,
-        listener: ListenerContext, worker: Worker
+        _ bytes: Span<UInt8>, fields: inout FieldTable, from downstream: borrowing DownstreamConnection,
+        listener: borrowing ListenerContext, worker: borrowing Worker
     ) {
         let isTrusted = downstream.isTrusted
         var forwardedByteCount = 0
@@ -63,7 +63,8 @@ struct RequestFacts: BitwiseCopyable {
 
     /// A long X-Forwarded-For: is it too long, or did we write it?
     private mutating func lookAtForwarded(
-        _ bytes: Span<UInt8>, fields: borrowing FieldTable, from downstream: DownstreamConnection, worker: Worker
+        _ bytes: Span<UInt8>, fields: borrowing FieldTable, from downstream: borrowing DownstreamConnection,
+        worker: borrowing Worker
     ) {
         var (entries, own) = (0, 0)
         for index in 0..<fields.count where fields[index].kind == .forwardedFor {

@@ -21,16 +21,12 @@ enum RequestWriter {
         requestID: RequestIDText?, traceState: borrowing TraceState, into out: inout OutputSpan<UInt8>
     ) {
         writeRequestLine(bytes, head: head, route: route, into: &out)
-        writeFields(bytes, head: head, fields: fields, route: route, into: &out)
+        if !writeFields(bytes, head: head, fields: fields, route: route, into: &out) {
+            writeHost(bytes, head: head, route: route, into: &out)
+        }
         if head.needsLength, case .length(let count) = head.framing {
             out.write("Content-Length: ")
             out.write(decimal: count)
-            out.write("\r\n")
-        }
-        if head.authority.isEmpty, route.hostReplacement.isEmpty {
-            out.write("Host: ")
-            let authority = route.upstreamAuthority
-            out.write(authority.span)  // HTTP/1.0 without Host: 1.1 needs one (RFC 9112 §3.2)
             out.write("\r\n")
         }
         if case .chunked = head.framing { out.write("Transfer-Encoding: chunked\r\n") }
@@ -71,17 +67,22 @@ enum RequestWriter {
     }
 
     /// Copies runs of lines that go on as they came; a run ends where a line is left out or rewritten.
+    ///
+    /// - Returns: whether a Host was among them.
     private static func writeFields(
         _ bytes: Span<UInt8>, head: RequestHead, fields: borrowing FieldTable, route: RouteContext,
         into out: inout OutputSpan<UInt8>
-    ) {
-        guard fields.count > 0 else { return }
+    ) -> Bool {
+        guard fields.count > 0 else { return false }
         var run = fields[0].line.range.lowerBound
         var end = run
+        var hasHost = false
         for index in 0..<fields.count {
             let field = fields[index]
             let line = field.line.range
-            let replacesHost = field.kind == .host && !route.hostReplacement.isEmpty
+            let isHost = field.kind == .host
+            if isHost { hasHost = true }
+            let replacesHost = isHost && !route.hostReplacement.isEmpty
             if field.isForwarded, !replacesHost {
                 end = line.upperBound
                 continue
@@ -97,6 +98,22 @@ enum RequestWriter {
             out.write("\r\n")
         }
         out.write(bytes.extracting(run..<end))
+        return hasHost
+    }
+
+    /// HTTP/1.0 may come without Host, 1.1 may not go without one (RFC 9112 §3.2): the route's, else that of the
+    /// target in absolute form, else the upstream's.
+    private static func writeHost(
+        _ bytes: Span<UInt8>, head: RequestHead, route: RouteContext, into out: inout OutputSpan<UInt8>
+    ) {
+        let host = route.hostReplacement.isEmpty ? route.upstreamAuthority : route.hostReplacement
+        out.write("Host: ")
+        if route.hostReplacement.isEmpty, !head.authority.isEmpty {
+            out.write(bytes.extracting(head.authority.range))
+        } else {
+            out.write(host.span)
+        }
+        out.write("\r\n")
     }
 
     private static func writeForwarded(

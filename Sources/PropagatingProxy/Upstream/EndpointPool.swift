@@ -4,6 +4,10 @@ import SpanEmitter
 
 /// One worker's connections to one address. The most recently used idle connection goes first,
 /// so the others can reach their idle timeout.
+///
+/// A response on a reused connection must be the answer to the request just sent (RFC 9112 §6.3). So an idle
+/// connection is taken only if the loop has asked the kernel about it since its last response, and has heard
+/// nothing; one that came back in this very pass of the loop is taken only for want of another, after a look.
 final class EndpointPool {
     let id: EndpointID
     let address: SocketAddress
@@ -17,9 +21,15 @@ final class EndpointPool {
     var isUsable = true
     private var publishedCount = 0
     private let settings: Configuration.UpstreamSettings
+    /// Of the upstream, shared with its other endpoints.
+    private let capacity: UpstreamCapacity
+    private var idleLimit: Int
     private let loop: EventLoop
     private let buffers: BufferPool
     private var idle: [UpstreamConnection] = []
+    /// The first so many of ``idle`` were there when this pass of the loop began.
+    private var lookedAtCount = 0
+    private var lookedAtPass: UInt64 = 0
     /// Open connections, idle ones among them.
     private(set) var openCount = 0
     var idleCount: Int { idle.count }
@@ -28,7 +38,7 @@ final class EndpointPool {
 
     init(
         _ address: SocketAddress, id: EndpointID, record: EndpointRecord?, judge: EjectionJudge?,
-        settings: Configuration.UpstreamSettings, buffers: BufferPool, on loop: EventLoop
+        settings: Configuration.UpstreamSettings, capacity: UpstreamCapacity, buffers: BufferPool, on loop: EventLoop
     ) {
         self.record = record
         self.judge = judge
@@ -36,8 +46,11 @@ final class EndpointPool {
         self.address = address
         endpoint = EndpointAddress(address)
         self.settings = settings
+        self.capacity = capacity
+        idleLimit = settings.maximumIdle
         self.buffers = buffers
         self.loop = loop
+        capacity.add(self)
     }
 
     /// Called once for each attempt at this endpoint, when it has ended.
@@ -46,8 +59,111 @@ final class EndpointPool {
         judge.note(outcome, at: record)
     }
 
-    /// An idle connection that nobody has closed as far as is known.
-    func takeIdle() -> UpstreamConnection? { idle.popLast() }
+    /// An idle connection or a new one, as far as the upstream's bounds allow.
+    func take(_ wish: Wish) -> Upstream.Acquisition {
+        if !wish.isFresh, let connection = takeIdle() { return .ready(connection) }
+        if !capacity.mayOpen {
+            // Idle connections of other endpoints hold what this one lacks.
+            if !wish.isFresh, wish.hash == 0, let connection = capacity.takeIdle(except: self) {
+                return .ready(connection)
+            }
+            guard capacity.makeRoom() else { return .full }
+        }
+        switch connect() {
+        case .success(let connection): return connection.isConnecting ? .connecting(connection) : .ready(connection)
+        case .failure(let error): return .failed(error, pool: self)
+        }
+    }
+
+    // MARK: Idle connections
+
+    /// An idle connection that has said nothing since its last response, as far as can be known.
+    func takeIdle() -> UpstreamConnection? {
+        beginPass()
+        while !idle.isEmpty {
+            guard lookedAtCount > 0 else { return takeUnseen() }
+            lookedAtCount -= 1
+            // Those of this pass stand above: the last one moves into the gap.
+            if lookedAtCount != idle.count - 1 { idle.swapAt(lookedAtCount, idle.count - 1) }
+            let connection = idle.removeLast()
+            capacity.leftIdle()
+            if connection.isQuiet { return connection }
+            close(connection)
+        }
+        return nil
+    }
+
+    /// One that came back in this pass: the kernel is asked, which costs a system call.
+    private func takeUnseen() -> UpstreamConnection? {
+        while let connection = idle.popLast() {
+            capacity.leftIdle()
+            if connection.isQuiet, connection.peek() == .nothing { return connection }
+            close(connection)
+        }
+        return nil
+    }
+
+    private func beginPass() {
+        guard lookedAtPass != loop.passCount else { return }
+        lookedAtPass = loop.passCount
+        lookedAtCount = idle.count
+    }
+
+    /// Takes back a connection whose exchange has ended whole.
+    func giveBack(_ connection: UpstreamConnection) {
+        connection.servedOne()
+        // A response that filled the buffer to its last byte may have more behind it, of which no event tells.
+        if connection.mayRead { _ = connection.peek() }
+        guard idle.count < idleLimit, connection.isQuiet else { return close(connection) }
+        connection.setDeadline(milliseconds: settings.poolIdleMilliseconds)
+        beginPass()
+        idle.append(connection)
+        capacity.becameIdle()
+        capacity.serve()
+    }
+
+    /// An idle connection was closed by its peer or by its idle timeout, or it spoke out of turn.
+    func lost(_ connection: UpstreamConnection) {
+        if let index = idle.firstIndex(where: { $0 === connection }) {
+            idle.remove(at: index)
+            capacity.leftIdle()
+            if index < lookedAtCount { lookedAtCount -= 1 }
+        }
+        close(connection)
+    }
+
+    /// A reused connection has broken before it answered. An idle one that has not answered since then may be as
+    /// dead, its peer gone without a word, and would cost a request each.
+    ///
+    /// - Returns: how many were closed.
+    func distrust(olderThan broken: UpstreamConnection) -> Int {
+        let old = idle.filter { $0.answeredPass <= broken.answeredPass }
+        for connection in old { lost(connection) }
+        return old.count
+    }
+
+    /// Makes room for a connection to another endpoint.
+    func closeOldest() {
+        if let oldest = idle.first { lost(oldest) }
+    }
+
+    /// The address is gone, or the worker ends: what is idle is closed, and so is what comes back later.
+    func retire() {
+        idleLimit = 0
+        closeIdle()
+        capacity.remove(self)
+    }
+
+    /// Closes what is idle; used when the worker stops.
+    func closeIdle() {
+        let closing = idle
+        idle.removeAll()
+        capacity.leftIdle(closing.count)
+        lookedAtCount = 0
+        for connection in closing { close(connection) }
+    }
+
+    // MARK: Opening and closing
 
     /// A new connection for the exchange, still connecting or (unix sockets) connected.
     func connect() -> Result<UpstreamConnection, ProxyError> {
@@ -60,32 +176,21 @@ final class EndpointPool {
 
     private func open(_ descriptor: consuming Descriptor, isConnecting: Bool) -> UpstreamConnection {
         openCount += 1
+        capacity.opened()
         return UpstreamConnection(
             descriptor, isConnecting: isConnecting, pool: self, buffers: buffers, on: loop)
-    }
-
-    /// Takes back a connection whose exchange has ended whole.
-    func giveBack(_ connection: UpstreamConnection) {
-        connection.servedOne()
-        guard idle.count < settings.maximumIdle, !connection.peerHasEnded else { return close(connection) }
-        connection.setDeadline(milliseconds: settings.poolIdleMilliseconds)
-        idle.append(connection)
     }
 
     /// Closes a connection that cannot be used again.
     func close(_ connection: UpstreamConnection) {
         guard connection.isOpen else { return }
         openCount -= 1
+        capacity.closed()
         connection.exchange = nil
         connection.close()
         connection.input.release()
         connection.output.release()
-    }
-
-    /// An idle connection was closed by its peer or by its idle timeout.
-    func lost(_ connection: UpstreamConnection) {
-        idle.removeAll { $0 === connection }
-        close(connection)
+        capacity.serve()
     }
 
     // MARK: The process's view
@@ -109,12 +214,5 @@ final class EndpointPool {
     func retractBusy() {
         record?.addActive(-publishedCount)
         publishedCount = 0
-    }
-
-    /// Closes what is idle; used when the address is gone or the worker stops.
-    func closeIdle() {
-        let closing = idle
-        idle.removeAll()
-        for connection in closing { close(connection) }
     }
 }

@@ -9,11 +9,16 @@ final class Upstream {
         case connecting(UpstreamConnection)
         /// - Parameter pool: the endpoint that was tried, if one was.
         case failed(ProxyError, pool: EndpointPool?)
+        /// Nothing more may be in use: the exchange waits in ``Upstream/capacity``.
+        case full
     }
 
     /// Index in the configuration and 1; 0 is none, for span records.
     let number: UInt16
     let settings: Configuration.UpstreamSettings
+    /// Of the routes that lead here and may try again.
+    var retryBudget: RetryBudget
+    let capacity: UpstreamCapacity
     /// `nil` unless it balances by hash.
     let stickyKey: StickyKey?
     private let endpoints: [Endpoint]
@@ -36,6 +41,8 @@ final class Upstream {
         self.buffers = buffers
         self.loop = loop
         settings = upstream.settings
+        retryBudget = RetryBudget(percent: settings.retryPercent, leastPerSecond: settings.retriesPerSecond)
+        capacity = UpstreamCapacity(settings)
         stickyKey = if case .hash(let source) = upstream.balance { StickyKey(source) } else { nil }
         judge = upstream.outlierDetection.map { EjectionJudge(rule: $0, board: board) }
         pools = EndpointSet(upstream.balance, panicPercent: upstream.panicPercent, seed: seed)
@@ -64,14 +71,11 @@ final class Upstream {
 
     /// A connection to the endpoint that is chosen: an idle one, or a new one.
     func acquire(_ wish: Wish) -> Acquisition {
+        if capacity.mustWait { return .full }
         guard let pool = pools.choose(wish) else {
             return .failed(pools.all.isEmpty ? .noAddress : .noHealthyUpstream, pool: nil)
         }
-        if !wish.isFresh, let idle = pool.takeIdle() { return .ready(idle) }
-        switch pool.connect() {
-        case .success(let connection): return connection.isConnecting ? .connecting(connection) : .ready(connection)
-        case .failure(let error): return .failed(error, pool: pool)
-        }
+        return pool.take(wish)
     }
 
     // MARK: Endpoints
@@ -100,11 +104,11 @@ final class Upstream {
         lastID &+= 1
         return EndpointPool(
             address, id: EndpointID(number: lastID), record: board.join(address, upstream: Int(number) - 1),
-            judge: judge, settings: settings, buffers: buffers, on: loop)
+            judge: judge, settings: settings, capacity: capacity, buffers: buffers, on: loop)
     }
 
     private func drop(_ pool: EndpointPool) {
-        pool.closeIdle()
+        pool.retire()
         pool.retractBusy()
         if let record = pool.record { board.leave(record) }
     }

@@ -16,6 +16,8 @@ final class UpstreamConnection: Socket {
     private(set) var isConnecting: Bool
     /// How many exchanges it has served whole. An idle one may have been closed by its peer just now.
     private(set) var useCount: UInt32 = 0
+    /// The pass of the loop in which its last response ended.
+    private(set) var answeredPass: UInt64 = 0
 
     init(
         _ descriptor: consuming Descriptor, isConnecting: Bool, pool: EndpointPool, buffers: BufferPool,
@@ -30,12 +32,18 @@ final class UpstreamConnection: Socket {
         if isConnecting { awaitWritable() }
     }
 
+    /// Whether the peer has neither spoken nor ended, as far as the loop knows.
+    var isQuiet: Bool { !mayRead && !peerHasEnded && !isReported }
+
     override func ioReady(_ readiness: Readiness) {
         if isConnecting { return connectEnded() }
         guard let exchange else { return pool.lost(self) }  // an idle peer closed, or spoke out of turn
-        if readiness.contains(.writable) { exchange.upstreamWritable(self) }
-        // The exchange may have ended, and another may have begun on this connection.
-        if mayRead, isOpen, self.exchange === exchange { exchange.upstreamReadable(self) }
+        if readiness.contains(.writable) {
+            exchange.upstreamWritable(self)
+            // The exchange may have ended, and another may have begun on this connection.
+            guard self.exchange === exchange else { return }
+        }
+        if mayRead, isOpen { exchange.upstreamReadable(self) }
     }
 
     override func deadlinePassed() {
@@ -46,6 +54,7 @@ final class UpstreamConnection: Socket {
     /// The exchange has ended whole and the peer keeps the connection open.
     func servedOne() {
         useCount += 1
+        answeredPass = loop.passCount
         exchange = nil
         input.release()
         output.release()

@@ -32,7 +32,7 @@ enum AttemptOutcome: BitwiseCopyable, Equatable {
             switch error {
             case .connectFailed, .connectTimedOut: .connectFailed
             case .upstreamClosed, .malformedResponse, .unexpectedUpgrade, .tooManyInterimResponses,
-                .responseTruncated:
+                .responseTruncated, .unaskedResponse:
                 .reset
             case .responseTimedOut: .timedOut
             default: .unanswered

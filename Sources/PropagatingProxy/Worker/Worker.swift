@@ -10,6 +10,8 @@ final class Worker {
     let loop: EventLoop
     let buffers: BufferPool
     let metrics: WorkerMetrics
+    /// Exchanges between two tries.
+    let backOff: BackOffQueue
     let ring: SpanRing
     /// Scratch: the field lines of the head parsed last.
     var fields = FieldTable()
@@ -54,6 +56,7 @@ final class Worker {
         ring: SpanRing, wakeReporter: Bell, log: Log
     ) {
         self.loop = loop
+        backOff = BackOffQueue(on: loop)
         buffers = BufferPool(limit: bufferPages, pages: bufferPages)
         self.bufferPages = bufferPages
         overloadMarks = OverloadMarks(pages: bufferPages)
@@ -135,6 +138,7 @@ final class Worker {
 
     private func keepHouse() {
         epochOffset = Clock.epochMicroseconds &- Clock.monotonicMicroseconds
+        for upstream in upstreams { upstream.retryBudget.secondPassed() }
         publishGauges()
         if isPressed { relieve() }
         tellOfRefusals()
@@ -172,6 +176,7 @@ final class Worker {
     }
 
     private func publishGauges() {
+        metrics.retries(waiting: backOff.count)
         var open = 0
         var idle = 0
         for upstream in upstreams {

@@ -45,8 +45,8 @@ struct WorkerPlan: Sendable {
         for (number, upstream) in configuration.upstreams.enumerated() {
             upstreams.append(
                 try Upstream(
-                    number: UInt16(clamping: number + 1), upstream, board: board, resolver: resolver,
-                    buffers: worker.buffers, seed: worker.random.next(), log: log, on: loop))
+                    number: UInt16(clamping: number + 1), upstream.share(among: configuration.workers), board: board,
+                    resolver: resolver, buffers: worker.buffers, seed: worker.random.next(), log: log, on: loop))
         }
         try worker.start(upstreams: upstreams, listeners: contexts(upstreams))
         var version = board.version

@@ -153,6 +153,28 @@ struct ConfigurationTests {
             ])
     }
 
+    @Test(
+        "A wrong value of a route's retry or an upstream's bounds is a mistake",
+        arguments: [
+            ("{ attempts: 1 }", "{ percent: 20 }", "'on' is missing"),
+            ("{ on: [6xx] }", "{ percent: 20 }", "is no reason to try again"),
+            ("{ on: [retriable_status] }", "{ percent: 20 }", "'statuses' is missing"),
+            ("{ on: [5xx], statuses: [429] }", "{ percent: 20 }", "without 'retriable_status'"),
+            ("{ on: [retriable_status], statuses: [200] }", "{ percent: 20 }", "from 400 to 599"),
+            ("{ on: [5xx], attempts: 6 }", "{ percent: 20 }", "from 0 to 5"),
+            ("{ on: [5xx], back_off: { base: 2s, max: 1s } }", "{ percent: 20 }", "'max' below its 'base'"),
+            ("{ on: [5xx] }", "{ percent: 101 }", "from 0 to 100"),
+        ])
+    func retryRefusals(retry: String, budget: String, message: String) {
+        let found = mistakes(
+            """
+            listeners: [ { address: "127.0.0.1:5000", routes: [ { upstream: a, retry: \(retry) } ] } ]
+            upstreams: { a: { endpoints: ["b:1"], retry_budget: \(budget) } }
+            """)
+        #expect(found.count == 1)
+        #expect(found.allSatisfy { $0.contains(message) && $0.hasPrefix("p.yaml:") })
+    }
+
     @Test("A file nested deeper than 32 levels, or with an alias bomb, is refused")
     func bounds() {
         #expect(mistakes(String(repeating: "[", count: 5000)).first?.contains("nested deeper") == true)

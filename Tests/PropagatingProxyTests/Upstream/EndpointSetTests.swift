@@ -17,7 +17,8 @@ private final class Endpoints {
         pools = records.enumerated().map { number, record in
             EndpointPool(
                 record.address, id: EndpointID(number: UInt32(number + 1)), record: record, judge: nil,
-                settings: Configuration.UpstreamSettings(), buffers: buffers, on: loop)
+                settings: Configuration.UpstreamSettings(),
+                capacity: UpstreamCapacity(Configuration.UpstreamSettings()), buffers: buffers, on: loop)
         }
     }
 
