@@ -26,12 +26,13 @@ final class Stage {
             sampler: Sampler(threshold: configuration.tracing.sampling.threshold), metrics: WorkerMetrics(names),
             ring: SpanRing(), wakeReporter: wakeUp.bell, log: log)
         let resolver = try Resolver(on: loop)
+        let board = EndpointBoard(configuration.upstreams, log: log) {}
         var upstreams: [Upstream] = []
         for (index, upstream) in configuration.upstreams.enumerated() {
             upstreams.append(
                 try Upstream(
-                    number: UInt16(index + 1), upstream, resolver: resolver, buffers: worker.buffers, log: log, on: loop
-                ))
+                    number: UInt16(index + 1), upstream, board: board, resolver: resolver, buffers: worker.buffers,
+                    seed: 1, log: log, on: loop))
         }
         routes = configuration.listeners.map { listener in
             listener.routes.map { RouteContext($0, number: 1, upstreams: upstreams, configuration) }
