@@ -42,19 +42,14 @@ struct EndpointGroup {
     var counts: [Int] { endpoints.map { $0.requests.count { $0.head.target != "/healthz" } } }
 
     /// Waits until the gauge has this value for the endpoint.
-    func waits(for gauge: String, _ endpoint: Int, _ value: Int, within seconds: Double = 20) throws -> Bool {
-        let labels = ["endpoint": "\(endpoints[endpoint].address)"]
-        return try self[gauge, labels, { $0 == value }, seconds] == value
+    func waits(for gauge: String, _ endpoint: Int, _ value: Int) throws -> Bool {
+        try waits(until: gauge, ["endpoint": "\(endpoints[endpoint].address)"], is: value)
     }
 
-    /// The figure once it is as wanted, or after the time.
-    private subscript(
-        _ name: String, _ labels: [String: String], _ holds: (Int) -> Bool, _ seconds: Double
-    ) -> Int {
-        get throws {
-            let name = "propagating_proxy_" + name
-            return try proxy.metrics(within: seconds) { holds($0[name, labels]) }[name, labels]
-        }
+    /// Waits until the figure has this value.
+    func waits(until name: String, _ labels: [String: String] = [:], is value: Int) throws -> Bool {
+        let name = "propagating_proxy_" + name
+        return try proxy.metrics(within: 20) { $0[name, labels] == value }[name, labels] == value
     }
 
     func metric(_ name: String, _ labels: [String: String] = [:]) throws -> Int {

@@ -6,13 +6,59 @@ import Testing
 
 @Suite("Upstream faults")
 struct FaultTests {
-    @Test("A reset in the middle of a response head is 502")
-    func resetMidHead() throws {
+    @Test("A connect that nothing answers is given up after a second; another endpoint gets the request, or it is 503")
+    func blackHole() throws {
+        let hole = try FullListener()
+        let alone = try Stage.configured { $0.upstreams["app"] = ["endpoints: [\"\(hole.address)\"]"] }
+        let start = ContinuousClock.now
+        #expect(try alone.proxy.exchange(request()).status == 503)
+        let took = ContinuousClock.now - start
+        #expect(took >= .seconds(1) && took < .seconds(7), "\(took)")
+        let spans = try alone.collector.spans(2)
+        #expect(spans.allSatisfy { $0.tags["error"] == "connect_timeout" }, "\(spans)")
+        let other = try Stage.configured {
+            $0.upstreams["app"] = ["endpoints: [\"\(hole.address)\", \"\($0.upstream)\"]"]
+        }
+        for _ in 0..<2 { #expect(try other.proxy.exchange(request()).status == 200) }
+    }
+
+    @Test("A connection that ends in the middle of a response head is 502", arguments: [false, true])
+    func endMidHead(isReset: Bool) throws {
         let stage = try Stage { exchange in
             try exchange.send("HTTP/1.1 200 OK\r\nContent-Le")
-            exchange.reset()
+            if isReset { exchange.reset() } else { exchange.close() }
         }
         #expect(try stage.proxy.exchange(request()).status == 502)
+        #expect(stage.upstream.requests.count == 1)
+    }
+
+    @Test("An upstream that takes the request and says nothing is 504 at the response timeout")
+    func silence() throws {
+        let stage = try Stage(
+            script: { exchange in _ = exchange.peer.isClosed(within: 20) },
+            configure: { $0.upstreams["app"]?.append("timeouts: { response: 500ms }") })
+        let start = ContinuousClock.now
+        #expect(try stage.proxy.exchange(request()).status == 504)
+        let took = ContinuousClock.now - start
+        #expect(took >= .milliseconds(500) && took < .seconds(5), "\(took)")
+        #expect(stage.upstream.waitUntilIdle())
+        #expect(try stage.collector.spans(2).allSatisfy { $0.tags["error"] == "timeout" })
+    }
+
+    @Test(
+        "A response that is no HTTP is 502, and no byte of it reaches the caller",
+        arguments: [
+            "garbage", "garbage\r\n\r\n", "<html>hello</html>", "\u{16}\u{3}\u{1}\u{0}\u{5}", "HTTP/1.1 20 OK\r\n\r\n",
+            "HTTP/2 200\r\n\r\n", "\r\n\r\n", "SSH-2.0-x\r\n",
+        ])
+    func garbage(text: String) throws {
+        let stage = try Stage { exchange in
+            try exchange.send(text)
+            exchange.close()
+        }
+        let response = try stage.proxy.exchange(request())
+        #expect(response.status == 502)
+        #expect(response.body.text.hasPrefix("the upstream"))
     }
 
     @Test("A reset in the middle of a body ends the caller's connection, and both spans tell")
@@ -79,6 +125,21 @@ struct FaultTests {
         // Whoever answers early may also close before all is sent.
         do { try peer.send(Pattern.bytes(900_000)) } catch SocketError.failed {}
         #expect(try peer.receiveResponse().status == 413)
+    }
+
+    @Test("After an early answer the upload is read for a second or 64 KiB, and then the connection ends")
+    func earlyAnswerCloses() throws {
+        let stage = try Stage { exchange in
+            try exchange.reply(401, text: "who?")
+            _ = exchange.peer.isClosed(within: 20)
+            exchange.close()
+        }
+        let peer = try stage.proxy.connect()
+        try peer.send("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 100000000\r\n\r\nbegun")
+        let response = try peer.receiveResponse()
+        #expect(response.status == 401 && response["connection"]?.lowercased() == "close")
+        #expect(peer.isClosed(within: 8))
+        #expect(stage.upstream.waitUntilIdle())
     }
 
     @Test("A reader that stops is felt by the upstream before 12 MB have gone")

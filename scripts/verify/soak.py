@@ -271,23 +271,44 @@ class Watch:
         self.proxy = proxy
         self.begin = time.monotonic()
         self.memory = []  # (seconds, KiB)
+        self.heap = []  # the part of it that is no file's
         self.scrapes = self.unbalanced = 0
 
     def look(self):
-        self.memory.append((time.monotonic() - self.begin, self.proxy.memory_kib()))
+        seconds = time.monotonic() - self.begin
+        self.memory.append((seconds, self.proxy.memory_kib()))
+        self.heap.append((seconds, self.proxy.memory_kib("RssAnon")))
         self.scrapes += 1
         self.unbalanced += not spans.Figures(self.proxy.metrics()).balances
 
-    def mebibytes_per_hour(self, start):
-        """Median of the slopes between all pairs of half-minute minima (Theil and Sen): a queue that fills for a while and
-        empties again is no slope, whenever it was."""
+    @staticmethod
+    def minima(series, start=0):
+        """(seconds, KiB): the least of each half minute."""
         buckets = {}
-        for seconds, kib in self.memory:
+        for seconds, kib in series:
             if seconds >= start:
                 buckets.setdefault(int(seconds // 30), []).append(kib)
-        points = [(minute * 30, min(kib)) for minute, kib in sorted(buckets.items())]
+        return [(number * 30, min(kib)) for number, kib in sorted(buckets.items())]
+
+    def floor_slope(self, series, start):
+        """MiB an hour from the least of the first third after `start` to the least of the last: what leaks raises the floor,
+        a queue or a spare buffer that comes and goes does not."""
+        points = self.minima(series, start)
+        third = max(1, len(points) // 3)
+        first, last = (min(part, key=lambda point: point[1]) for part in (points[:third], points[-third:]))
+        return (last[1] - first[1]) / 1024 * 3600 / ((len(points) - third) * 30 or 30)
+
+    def median_slope(self, series, start):
+        """MiB an hour: the median of the slopes between all half-minute minima. A plateau of some minutes moves it."""
+        points = self.minima(series, start)
         slopes = [(b[1] - a[1]) / (b[0] - a[0]) for i, a in enumerate(points) for b in points[i + 1:]]
         return statistics.median(slopes) * 3600 / 1024 if slopes else 0.0
+
+    @property
+    def stopped_seconds(self):
+        """Time in which nobody looked: this machine or this script stood still, and a timeout then says nothing."""
+        looks = [seconds for seconds, _ in self.memory]
+        return sum(b - a for a, b in zip(looks, looks[1:]) if b - a > 5)
 
     def rise(self, start):
         """MiB from the first quarter of the time after `start` to its last, by their medians."""
@@ -387,6 +408,8 @@ def judge(options, proxy, collector, senders, watch, away, descriptors, table):
     table.row(total["wrong"] == 0, "wrong answers", f"{total['wrong']} {errors}")
     table.row(total["mixed"] == 0, "cross-talk", total["mixed"])
     table.row(not watch.unbalanced, "scrapes with spans unbalanced", f"{watch.unbalanced} of {watch.scrapes}")
+    if watch.stopped_seconds:
+        print(f"nothing ran for {watch.stopped_seconds:.0f} s: this run says little, take another")
     if not alive:
         return
     left, samples = settled(proxy, descriptors)
@@ -399,9 +422,12 @@ def judge(options, proxy, collector, senders, watch, away, descriptors, table):
               f"collector away for {away:.0f} s, it counted {collector.counters['spans']}")
     warm = min(120, seconds / 4)
     if options.minutes >= 5:
-        slope = watch.mebibytes_per_hour(warm)
+        print("KiB resident, least of each half minute:", *(kib for _, kib in watch.minima(watch.memory)))
+        print("of these not of a file:", *(kib for _, kib in watch.minima(watch.heap)))
+        slope = watch.floor_slope(watch.memory, warm)
         table.row(slope < 1, "resident memory after minute 2",
-                  f"{slope:+.2f} MiB/h; {watch.rise(warm):+.2f} MiB from its first quarter to its last; "
+                  f"{slope:+.2f} MiB/h of its floor, without pages of files {watch.floor_slope(watch.heap, warm):+.2f}; "
+                  f"median of all slopes {watch.median_slope(watch.memory, warm):+.2f}; "
                   f"highest {max(kib for _, kib in watch.memory) / 1024:.1f} MiB")
     else:
         rise = watch.rise(warm)

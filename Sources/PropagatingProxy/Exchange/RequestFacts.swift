@@ -15,7 +15,7 @@ struct RequestFacts: BitwiseCopyable {
 
     /// - Parameter bytes: the received head, at offset 0.
     init(
-        _ bytes: Span<UInt8>, fields: inout FieldTable, listener: ListenerContext, worker: Worker
+        _ bytes: Span<UInt8>, fields: inout FieldTable, listener: borrowing ListenerContext, worker: borrowing Worker
     ) {
         var extraction = Extraction(formats: listener.tracing.extract)
         worker.traceState.reset()

@@ -18,8 +18,8 @@ final class RouteContext {
     let hostReplacement: [UInt8]
     /// The upstream's `host:port`, for requests that come without a Host.
     let upstreamAuthority: [UInt8]
-    /// Overrides the upstream's own.
-    private let ownResponseMilliseconds: Int?
+    /// From the whole request sent to the response head.
+    let responseMilliseconds: Int?
     let fixedReply: Configuration.FixedReply?
     /// `nil`: a request is sent again only where that is safe and due to us.
     let retry: RetryPolicy?
@@ -32,7 +32,6 @@ final class RouteContext {
         sampling = route.sampling
         fixedReply = route.reply
         retry = route.retry
-        ownResponseMilliseconds = route.responseMilliseconds
         switch route.rewrite {
         case .none: (pathReplacement, replacesWholePath, replacedPrefixCount) = ([], false, 0)
         case .path(let text): (pathReplacement, replacesWholePath, replacedPrefixCount) = (text, true, 0)
@@ -42,20 +41,19 @@ final class RouteContext {
         if let index = route.upstream, upstreams.indices.contains(index) {
             let target = configuration.upstreams[index]  // bounded: one upstream for each of the configuration
             upstream = upstreams[index]
+            responseMilliseconds = route.responseMilliseconds ?? upstreams[index].settings.responseMilliseconds
             stickyKey = upstreams[index].stickyKey
             upstreamAuthority = target.authority
             let rewritesHost = route.hostReplacement.isEmpty && target.host == .rewrite
             hostReplacement = rewritesHost ? target.authority : route.hostReplacement
         } else {
             upstream = nil
+            responseMilliseconds = route.responseMilliseconds
             stickyKey = nil
             upstreamAuthority = []
             hostReplacement = route.hostReplacement
         }
     }
-
-    /// From the whole request sent to the response head.
-    var responseMilliseconds: Int? { ownResponseMilliseconds ?? upstream?.settings.responseMilliseconds }
 
     /// Bytes this route may add to a head.
     var addedByteCount: Int { pathReplacement.count + hostReplacement.count + upstreamAuthority.count }

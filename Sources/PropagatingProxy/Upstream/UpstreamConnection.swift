@@ -38,9 +38,12 @@ final class UpstreamConnection: Socket {
     override func ioReady(_ readiness: Readiness) {
         if isConnecting { return connectEnded() }
         guard let exchange else { return pool.lost(self) }  // an idle peer closed, or spoke out of turn
-        if readiness.contains(.writable) { exchange.upstreamWritable(self) }
-        // The exchange may have ended, and another may have begun on this connection.
-        if mayRead, isOpen, self.exchange === exchange { exchange.upstreamReadable(self) }
+        if readiness.contains(.writable) {
+            exchange.upstreamWritable(self)
+            // The exchange may have ended, and another may have begun on this connection.
+            guard self.exchange === exchange else { return }
+        }
+        if mayRead, isOpen { exchange.upstreamReadable(self) }
     }
 
     override func deadlinePassed() {

@@ -28,8 +28,8 @@ extension SpanFormat {
 
 /// This service's endpoints, one per listener, as bytes that are the same in every span.
 struct LocalEndpoints: Sendable {
-    private let listeners: [[UInt8]]
-    private let unknown: [UInt8]
+    /// The last one is that of an unknown listener.
+    private let texts: TextTable
 
     init(_ names: SpanNames, write: (EndpointAddress, Span<UInt8>, inout ByteWriter) -> Void) {
         let service = Array(names.service.utf8)
@@ -38,12 +38,12 @@ struct LocalEndpoints: Sendable {
             write(address, service.span, &out)
             return array(out.span)
         }
-        listeners = names.listeners.map(bytes)
-        unknown = bytes(EndpointAddress())
+        texts = TextTable((names.listeners + [EndpointAddress()]).map(bytes))
     }
 
-    subscript(index: UInt16) -> [UInt8] {
-        Int(index) < listeners.count ? listeners[Int(index)] : unknown
+    subscript(index: UInt16) -> Span<UInt8> {
+        @_lifetime(borrow self)
+        borrowing get { texts[min(Int(index), texts.count - 1)] }
     }
 }
 

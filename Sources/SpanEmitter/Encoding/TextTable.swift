@@ -6,10 +6,12 @@ struct TextTable: Sendable {
     /// Where each text begins, and where the last one ends.
     private let bounds: [Int]
 
-    init(_ texts: [String]) {
+    init(_ texts: [String]) { self.init(texts.map { Array($0.utf8) }) }
+
+    init(_ texts: [[UInt8]]) {
         var (bytes, bounds): ([UInt8], [Int]) = ([], [0])
         for text in texts {
-            bytes += Array(text.utf8)
+            bytes += text
             bounds.append(bytes.count)
         }
         self.bytes = bytes

@@ -63,7 +63,7 @@ struct ZipkinV1Thrift: SpanFormat {
         tags.bytes.append(thriftField: .string, 2)
     }
 
-    private mutating func end(tagType: UInt32, _ endpoint: [UInt8]) {
+    private func end(tagType: UInt32, _ endpoint: Span<UInt8>) {
         tags.bytes.append(thriftField: .i32, 3)
         tags.bytes.append(bigEndian: tagType)
         tags.bytes.append(thriftField: .structure, 4)
@@ -88,7 +88,7 @@ struct ZipkinV1Thrift: SpanFormat {
             begin(tag: span.kind == .server ? "ca" : "sa")
             tags.bytes.append(bigEndian: UInt32(1))
             tags.bytes.append(1)
-            end(tagType: 0, remote)
+            end(tagType: 0, remote.span)
         }
         out.append(thriftField: .list, 8)
         out.append(ThriftType.structure.rawValue)

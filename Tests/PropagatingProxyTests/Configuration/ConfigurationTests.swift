@@ -114,6 +114,59 @@ struct ConfigurationTests {
         #expect(mistakes(small + refusal.added).contains { $0.contains(refusal.message) })
     }
 
+    /// A file whose only upstream has this line.
+    private func withUpstream(_ line: String) -> String {
+        small.replacing("upstreams: { a: { ", with: "upstreams: { a: { \(line), ")
+    }
+
+    @Test(
+        "A wrong balancer, check or ejection is a mistake",
+        arguments: [
+            Refusal(added: "balance: random", message: "round_robin, least_request or a mapping"),
+            Refusal(added: "balance: { hash: ip }", message: "one of source"),
+            Refusal(added: "balance: { hash: { header: x, cookie: y } }", message: "both or neither"),
+            Refusal(added: "balance: { hash: {} }", message: "both or neither"),
+            Refusal(added: "balance: { hash: { header: 'a b' } }", message: "the name of a field"),
+            Refusal(added: "balance: { hsh: source }", message: "did you mean 'hash'?"),
+            Refusal(added: "balance: {}", message: "'hash' is missing"),
+            Refusal(added: "panic_threshold: 101", message: "0 to 100"),
+            Refusal(added: "health_check: tcp", message: "expected a mapping"),
+            Refusal(added: "health_check: { type: grpc }", message: "http, tcp"),
+            Refusal(added: "health_check: { type: tcp, path: /x }", message: "for type http"),
+            Refusal(added: "health_check: { path: healthz }", message: "a path such as"),
+            Refusal(added: "health_check: { path: '/a?b#c' }", message: "a path such as"),
+            Refusal(added: "health_check: { host: 'a b' }", message: "a host"),
+            Refusal(added: "health_check: { expect: [] }", message: "is empty"),
+            Refusal(added: "health_check: { expect: [299-200] }", message: "no status"),
+            Refusal(added: "health_check: { expect: [100] }", message: "no status"),
+            Refusal(added: "health_check: { expect: [200-] }", message: "no status"),
+            Refusal(added: "health_check: { expect: ['200-299-300'] }", message: "no status"),
+            Refusal(added: "health_check: { interval: 1ms }", message: "from 10ms"),
+            Refusal(added: "health_check: { healthy_threshold: 0 }", message: "1 to 100"),
+            Refusal(added: "outlier_detection: { max_ejection_percent: 101 }", message: "0 to 100"),
+            Refusal(added: "outlier_detection: { consecutive_5xx: -1 }", message: "0 to 10000"),
+        ])
+    func upstreamRefusals(_ refusal: Refusal) {
+        let found = mistakes(withUpstream(refusal.added))
+        #expect(found.contains { $0.contains(refusal.message) && $0.hasPrefix("p.yaml:6:") }, "\(found)")
+    }
+
+    @Test("Balancer, check and ejection mean what they say, and are off without their keys")
+    func endpoints() throws {
+        let plain = try load(small).upstreams[0]
+        #expect(plain.balance == .roundRobin && plain.healthCheck == nil && plain.outlierDetection == nil)
+        #expect(plain.panicPercent == 50)
+        #expect(try load(withUpstream("balance: { hash: source }")).upstreams[0].balance == .hash(.source))
+        let header = try load(withUpstream("balance: { hash: { header: X-User } }")).upstreams[0].balance
+        #expect(header == .hash(.header(Array("x-user".utf8))))
+        let check = try load(withUpstream("health_check: { path: '/a?b=/?c', expect: [204, 300-399] }")).upstreams[0]
+            .healthCheck
+        #expect(check?.path == Array("/a?b=/?c".utf8))
+        #expect([200, 204, 299, 300, 399, 400].map { check?.accepts($0) } == [false, true, false, true, true, false])
+        let rule = try load(withUpstream("outlier_detection: {}")).upstreams[0].outlierDetection
+        #expect(rule == Configuration.OutlierDetection())
+    }
+
     @Test(
         "A wrong value of a route's retry or an upstream's bounds is a mistake",
         arguments: [
