@@ -59,6 +59,7 @@ struct BodyRelay: BitwiseCopyable {
     /// Decodes from `bytes`, writes re-framed to `out` as much as it has room for.
     ///
     /// - Returns: how many of `bytes` were used up; 0 when more are needed, or more room.
+    // bounded: count is at most what is left behind offset
     mutating func reframe(_ bytes: Span<UInt8>, into out: inout Buffer) throws(SyntaxError) -> Int {
         var offset = 0
         while offset < bytes.count {
