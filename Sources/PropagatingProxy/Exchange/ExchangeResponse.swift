@@ -60,6 +60,7 @@ extension Exchange {
 
     private func responseBlocked(_ downstream: DownstreamConnection, _ upstream: UpstreamConnection) {
         flags.insert(.responseBlocked)
+        flags.remove(.bodyTimed)
         guard !flags.contains(.isTunnel) else { return }
         upstream.setDeadline(milliseconds: nil)
         downstream.setDeadline(milliseconds: route?.upstream?.settings.idleMilliseconds)
@@ -201,6 +202,7 @@ extension Exchange {
         if sent < headCount {
             // The kernel stopped inside the head: its rest goes through the output buffer.
             let left = headCount - sent
+            // bounded: sent is below headCount, which the head has
             guard downstream.output.append(copying: upstream.input.readable.extracting(sent..<headCount)) == left else {
                 abort(.outOfBuffers)
                 return false

@@ -73,6 +73,7 @@ final class UpstreamCapacity {
 
     /// The exchange waits no longer.
     func leave(_ exchange: Exchange) {
+        // bounded: servedCount is at most the count, and both begin anew together
         guard let index = waiting[servedCount...].firstIndex(where: { $0 === exchange }) else { return }
         waiting.remove(at: index)
     }
