@@ -22,7 +22,7 @@ final class Stage {
         let log = try Log(level: .error)
         let names = MetricNames(routes: [], upstreams: [], upstreamErrors: [], localReplies: [])
         worker = Worker(
-            loop: loop, bufferLimit: 64, connectionLimit: 16,
+            loop: loop, bufferPages: 4096, connectionLimit: 16,
             sampler: Sampler(threshold: configuration.tracing.sampling.threshold), metrics: WorkerMetrics(names),
             ring: SpanRing(), wakeReporter: wakeUp.bell, log: log)
         let resolver = try Resolver(on: loop)
@@ -39,7 +39,8 @@ final class Stage {
         }
         listeners = zip(configuration.listeners, routes).enumerated().map { index, made in
             ListenerContext(
-                number: UInt16(index), made.0, routes: made.1, connectionLimit: 16, configuration)
+                number: UInt16(index), made.0, routes: made.1, connectionLimit: 16,
+                wishesPerSecond: 0, configuration)
         }
         let worker = worker
         downstreams = listeners.map { listener in

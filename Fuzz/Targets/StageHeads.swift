@@ -17,6 +17,7 @@ extension Stage {
             routes: [ { match: { prefix: / }, rewrite: { prefix: /longer/, host: new.example }, upstream: a } ]
           - address: "127.0.0.1:0"
             trust: none
+            trusted_cidrs: [ "10.0.0.0/8" ]
             routes:
               - { match: { host: "*.test", path: /c }, upstream: b }
               - { match: { prefix: /c, headers: [ { name: x-a, prefix: b }, { name: te, present: true } ] }, upstream: a }
@@ -35,10 +36,11 @@ extension Stage {
         let bytes = input.readable
         let route = listener.route(for: head, in: input, fields: worker.fields) ?? routes[index][0]
         _ = route.stickyKey?.hash(bytes, fields: worker.fields, peer: downstreams[index].peerEndpoint)
-        let facts = RequestFacts(bytes, fields: &worker.fields, listener: listener, worker: worker)
+        let facts = RequestFacts(
+            bytes, fields: &worker.fields, from: downstreams[index], listener: listener, worker: worker)
         let decision = worker.decide(
             facts.extracted, rule: route.sampling, method: head.method, path: bytes.extracting(head.path.range),
-            listener: listener, nowMicroseconds: 0)
+            listener: listener, isTrusted: downstreams[index].isTrusted, nowMicroseconds: 0)
         let trace = decision.hop.attempt(random: &worker.random)
         // As much room as `Exchange` makes sure of: what does not fit would be left out.
         let room =

@@ -10,7 +10,9 @@ import Glibc
 @safe
 public final class Acceptor {
     /// How many connections one turn of the loop accepts, so that others get their turn.
-    private static let turnLimit = 64
+    private static let turnLimit = 4
+    /// How many turns the last call takes at most: more than the backlog holds.
+    private static let lastTurnLimit = 2048
     private static let pauseMilliseconds = 100
 
     private let listener: SharedDescriptor
@@ -46,7 +48,7 @@ public final class Acceptor {
     /// Accepts what waits, then stops: closing the listening socket would reset it.
     public func finish() {
         var turns = 0
-        while turns < Self.turnLimit, readable != nil, acceptWaiting() { turns += 1 }
+        while turns < Self.lastTurnLimit, readable != nil, acceptWaiting() { turns += 1 }
         stop()
     }
 

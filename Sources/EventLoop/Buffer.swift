@@ -9,6 +9,8 @@ public struct Buffer: ~Copyable {
     private var block: UnsafeMutablePointer<UInt8>?
     private var head = 0
     private var tail = 0
+    /// Pages of the block that were written to, counted in the pool; meaningless without a block.
+    private var touchedPages = 1
     private let pool: BufferPool
 
     /// An empty buffer without memory.
@@ -17,7 +19,7 @@ public struct Buffer: ~Copyable {
     }
 
     deinit {
-        if let block = unsafe block { unsafe pool.give(block) }
+        if let block = unsafe block { unsafe pool.give(block, pages: touchedPages) }
     }
 
     public var isEmpty: Bool { head == tail }
@@ -48,7 +50,7 @@ public struct Buffer: ~Copyable {
     public mutating func release() {
         (head, tail) = (0, 0)
         guard let held = unsafe block else { return }
-        unsafe pool.give(held)
+        unsafe pool.give(held, pages: touchedPages)
         unsafe block = nil
     }
 
@@ -76,6 +78,7 @@ public struct Buffer: ~Copyable {
         var output = unsafe OutputSpan(buffer: free, initializedCount: 0)
         let result = write(&output)
         tail += unsafe output.finalize(for: free)
+        noteTouched()
         return result
     }
 
@@ -89,21 +92,45 @@ public struct Buffer: ~Copyable {
             }
         }
         tail += count
+        noteTouched()
         return count
     }
 
     /// Lends the free space to a read; its bytes become readable.
     mutating func fill(_ read: (UnsafeMutableBufferPointer<UInt8>) -> ReadOutcome) -> ReadOutcome {
-        if freeCount == 0 { compact() }
+        let isTight = pool.isTight
+        if freeCount == 0 || isTight { compact() }
         guard freeCount > 0, let block = unsafe backed() else { return .full }
-        let outcome = unsafe read(UnsafeMutableBufferPointer(start: block + tail, count: freeCount))
-        if case .bytes(let count) = outcome { tail += count }
+        let room = isTight ? min(freeCount, roomWhenTight) : freeCount
+        let outcome = unsafe read(UnsafeMutableBufferPointer(start: block + tail, count: room))
+        if case .bytes(let count) = outcome {
+            tail += count
+            noteTouched()
+        }
         return outcome
+    }
+
+    /// To the end of the page, or of the next one if that is near.
+    private var roomWhenTight: Int {
+        let page = BufferPool.pageSize
+        return page - tail % page + (page - tail % page < page / 4 ? page : 0)
+    }
+
+    private mutating func noteTouched() {
+        if tail > touchedPages * BufferPool.pageSize { touchMore() }
+    }
+
+    @inline(never)
+    private mutating func touchMore() {
+        let pages = (tail + BufferPool.pageSize - 1) / BufferPool.pageSize
+        pool.touch(furtherPages: pages - touchedPages)
+        touchedPages = pages
     }
 
     private mutating func backed() -> UnsafeMutablePointer<UInt8>? {
         if let block = unsafe block { return unsafe block }
         unsafe block = pool.take()
+        touchedPages = 1
         return unsafe block
     }
 }

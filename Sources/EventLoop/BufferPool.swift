@@ -3,28 +3,46 @@ import CSystem
 
 /// One worker's supply of equal blocks of memory for ``Buffer``. Only the blocks in use are
 /// counted against the bound; a few spare ones are kept warm, the rest goes back to the kernel.
+///
+/// The kernel gives a block its pages as they are written to, so memory is counted in pages: one for
+/// each block, and more as its buffer fills.
 @safe
 public final class BufferPool {
     /// Bytes of each block: the largest head, and what one `recv` takes at most.
     public static let blockSize = 65_536
+    /// Bytes of a page.
+    public static let pageSize = 4096
     private static let spareCount = 128
 
     private var spares: [UnsafeMutablePointer<UInt8>] = unsafe []
     private let limit: Int
+    private let pageLimit: Int
+    private let tightMark: Int
+    /// Beyond the first of each block in use.
+    private var furtherPages = 0
     /// Blocks handed out and not yet given back.
     public private(set) var inUse = 0
     /// How often a block was refused because the bound was reached.
     public private(set) var refusedCount = 0
 
-    /// - Parameter limit: the most blocks that may be in use at once.
-    public init(limit: Int) {
+    /// Memory that the blocks in use have touched, in pages of ``pageSize``.
+    public var pagesInUse: Int { inUse + furtherPages }
+    /// Nine tenths of the pages are in use: reads take no more than they have to.
+    var isTight: Bool { pagesInUse >= tightMark }
+
+    /// - Parameters:
+    ///   - limit: the most blocks that may be in use at once.
+    ///   - pages: no block is given out while so many pages are in use. Blocks that are out still fill.
+    public init(limit: Int, pages: Int = .max) {
         self.limit = limit
+        pageLimit = pages
+        tightMark = pages == .max ? .max : pages * 9 / 10
         unsafe spares.reserveCapacity(Self.spareCount)
     }
 
     /// A block of ``blockSize`` bytes of any content, or `nil` when the bound is reached.
     func take() -> UnsafeMutablePointer<UInt8>? {
-        guard inUse < limit else {
+        guard inUse < limit, pagesInUse < pageLimit else {
             refusedCount += 1
             return nil
         }
@@ -40,8 +58,13 @@ public final class BufferPool {
         return unsafe block.assumingMemoryBound(to: UInt8.self)
     }
 
-    func give(_ block: UnsafeMutablePointer<UInt8>) {
+    /// More of a block in use has been written to.
+    func touch(furtherPages count: Int) { furtherPages += count }
+
+    /// - Parameter pages: of the block, that were written to.
+    func give(_ block: UnsafeMutablePointer<UInt8>, pages: Int = 1) {
         inUse -= 1
+        furtherPages -= pages - 1
         if unsafe spares.count < Self.spareCount {
             unsafe spares.append(block)
         } else {

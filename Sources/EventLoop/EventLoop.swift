@@ -10,6 +10,8 @@ public final class EventLoop {
     let wheel: TimerWheel
     private var wheelEvent: UnsafeMutablePointer<event>?
     private var resumption: LoopTimer?
+    /// Tells more sockets of their deadlines, after those that are ready had their turn.
+    private var expiry: LoopTimer?
     private var resuming: [Socket] = []
     private var isStopping = false
     /// How many times the loop has gone round. Between two changes the kernel has been asked what is ready.
@@ -42,6 +44,8 @@ public final class EventLoop {
         _ = unsafe event_priority_set(event, 0)
         var interval = timeval(tv_sec: 0, tv_usec: TimerWheel.tickMilliseconds * 1000)
         _ = unsafe event_add(event, &interval)
+        expiry = try LoopTimer(ownedBy: self) { [unowned wheel] in wheel.tellSome() }
+        wheel.onBacklog = { [unowned self] in expiry?.start(milliseconds: 0) }
     }
 
     /// Fires no sooner than the next pass, so the sockets that are ready now go first.
@@ -86,7 +90,8 @@ public final class EventLoop {
     }
 
     deinit {
-        resumption = nil  // leaves the base before it ends
+        resumption = nil  // leave the base before it ends
+        expiry = nil
         if let event = unsafe wheelEvent { unsafe event_free(event) }
         unsafe event_base_free(base)
     }

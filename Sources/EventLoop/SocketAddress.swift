@@ -110,6 +110,14 @@ public struct SocketAddress: BitwiseCopyable, Sendable {
         }
     }
 
+    /// 0.0.0.0 or `::`.
+    public var isWildcard: Bool {
+        guard family == .ipv4 || family == .ipv6 else { return false }
+        let ip = ip
+        for index in 0..<16 where ip[index] != 0 { return false }
+        return true
+    }
+
     /// The same address with another port.
     public func with(port: UInt16) -> SocketAddress {
         var copy = self

@@ -6,10 +6,17 @@ import CSystem
 /// Moving a deadline further away, as every request does, only stores a number: the entry stays
 /// in the slot it was filed in and is filed anew when that slot comes up. A deadline fires in
 /// the first tick at or after it, so up to 300 ms late and never early.
+///
+/// Thousands that are due at once, as after an attack, are told a few at a time: between them the
+/// loop serves sockets that are ready.
 @safe
 final class TimerWheel {
     static let tickMilliseconds = 100
     private static let slotCount = 512
+    /// How many sockets are told in one turn of the loop.
+    static let turnLimit = 4
+    /// In place of a slot: due, and waits in ``due``.
+    private static let isDue: Int32 = -2
 
     /// A place in the wheel; -1 is none.
     typealias Index = Int32
@@ -20,7 +27,7 @@ final class TimerWheel {
         var socket: Unmanaged<Socket>?
         /// The tick it expires in; 0 is never.
         var deadline: UInt32
-        /// The slot it is filed in; -1 is none.
+        /// The slot it is filed in; -1 is none, ``TimerWheel/isDue`` one of ``TimerWheel/due``.
         var slot: Int32
         var next: Index
         var previous: Index
@@ -28,6 +35,11 @@ final class TimerWheel {
 
     private var entries: [Entry] = []
     private var freeIndices: [Index] = []
+    /// From ``nextDue`` on: entries to tell, and stale indices, whose entries are no longer marked due.
+    private var due: [Index] = []
+    private var nextDue = 0
+    /// Some are due and were not told yet: ``tellSome()`` must be called soon.
+    var onBacklog: () -> Void = {}
     private var slots = [Index](repeating: -1, count: slotCount)
     private let nanoseconds: () -> UInt64
     private let startNanoseconds: UInt64
@@ -52,6 +64,7 @@ final class TimerWheel {
 
     func remove(_ index: Index) {
         unlink(index)
+        entries[Int(index)].slot = -1
         unsafe entries[Int(index)].socket = nil
         freeIndices.append(index)
     }
@@ -79,11 +92,31 @@ final class TimerWheel {
         let target = UInt32(truncatingIfNeeded: elapsed / UInt64(Self.tickMilliseconds)) + 1
         while now < target {
             now += 1
-            expireSlot(Int(now) % Self.slotCount)
+            empty(slot: Int(now) % Self.slotCount)
         }
+        if nextDue < due.count { tellSome() }
     }
 
-    private func expireSlot(_ slot: Int) {
+    /// Tells at most ``turnLimit`` sockets that their deadline has passed.
+    func tellSome() {
+        var told = 0
+        while nextDue < due.count, told < Self.turnLimit {
+            let index = due[nextDue]
+            nextDue += 1
+            // Since it became due it may have been moved, cleared or removed.
+            guard entries[Int(index)].slot == Self.isDue else { continue }
+            entries[Int(index)].slot = -1
+            guard entries[Int(index)].deadline != 0 else { continue }
+            entries[Int(index)].deadline = 0
+            told += 1
+            unsafe entries[Int(index)].socket?.takeUnretainedValue().deadlinePassed()
+        }
+        if nextDue < due.count { return onBacklog() }
+        due.removeAll(keepingCapacity: true)
+        nextDue = 0
+    }
+
+    private func empty(slot: Int) {
         while slots[slot] >= 0 {
             let index = slots[slot]
             unlink(index)
@@ -92,8 +125,8 @@ final class TimerWheel {
             if entry.deadline > now {
                 file(index)
             } else {
-                entries[Int(index)].deadline = 0
-                unsafe entry.socket?.takeUnretainedValue().deadlinePassed()
+                entries[Int(index)].slot = Self.isDue
+                due.append(index)
             }
         }
     }

@@ -107,6 +107,20 @@ extension FieldKind {
         }
     }
 
+    /// Fields of a trace, which only a head may carry: those of the head were judged and written anew.
+    public var isTraceField: Bool {
+        switch self {
+        case .requestID, .b3TraceID, .b3SpanID, .b3ParentSpanID, .b3Sampled, .b3Flags, .b3, .traceparent, .tracestate:
+            true
+        default: false
+        }
+    }
+
+    /// `X-Forwarded-` with anything behind it, such as the common `-Port` and `-Prefix`.
+    public static func vouchesForOrigin(name: Span<UInt8>) -> Bool {
+        name.count > 12 && lowercasedEquals(name.extracting(first: 12), "x-forwarded-")
+    }
+
     /// Framing, routing and credential fields, which would be trusted if a receiver merged them into
     /// the head (RFC 9110 §6.5.1).
     var isForbiddenInTrailers: Bool {

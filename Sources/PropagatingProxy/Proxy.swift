@@ -32,6 +32,7 @@ public final class Proxy {
         defer { log.stop() }
         if Host.isRoot { log.warn("running as root, which this program never needs; run it as another user") }
         do throws(StartError) {
+            try checkCapacity(configuration, descriptorLimit: descriptorLimit)
             let proxy = try Proxy(configuration, log: log)
             try proxy.start(descriptorLimit: descriptorLimit)
             proxy.loop.run()
@@ -39,6 +40,16 @@ public final class Proxy {
         } catch {
             log.error("cannot start", ["reason": error.text])
             return 1
+        }
+    }
+
+    /// Connections that were promised and can never be had are a mistake to be told now, not under load.
+    private static func checkCapacity(_ configuration: Configuration, descriptorLimit: Int) throws(StartError) {
+        let capacity = WorkerPlan.connectionCapacity(configuration, descriptorLimit: descriptorLimit)
+        var wanted = [("limits.connections", configuration.limits.connections)]
+        wanted += configuration.listeners.map { ("max_connections of listener \($0.name)", $0.maximumConnections) }
+        for (name, count) in wanted where count > capacity {
+            throw .descriptors(wanted: name, count, limit: descriptorLimit, capacity: capacity)
         }
     }
 
@@ -176,11 +187,16 @@ public final class Proxy {
 enum StartError: Error {
     case listener(name: String, address: String, EventLoopError)
     case resource(EventLoopError)
+    /// The limit of open files leaves room for fewer connections than the configuration asks for.
+    case descriptors(wanted: String, Int, limit: Int, capacity: Int)
 
     var text: String {
         switch self {
         case .listener(let name, let address, let error): "listener \(name) on \(address): \(error.text)"
         case .resource(let error): error.text
+        case .descriptors(let name, let count, let limit, let capacity):
+            "\(name) is \(count), but the limit of \(limit) open files leaves room for \(capacity):"
+                + " raise it (ulimit -n) or lower the number"
         }
     }
 }

@@ -22,6 +22,14 @@ public struct Extracted: BitwiseCopyable, Sendable {
 
     /// Nothing came.
     public init() {}
+
+    /// The same trace, with nothing said about whether to record it.
+    public var undecided: Extracted {
+        var copy = self
+        copy.context.sampling = .undecided
+        if outcome == .hint { copy.outcome = .none }
+        return copy
+    }
 }
 
 /// The trace fields of one request that could not be used as they came.

@@ -40,12 +40,8 @@ public struct Extraction: BitwiseCopyable {
     /// What the fields said, as far as the sender is trusted.
     public func finish(trust: Trust) -> Extracted {
         guard trust != .none, !isEmpty else { return Extracted() }
-        var extracted = read()
-        if trust == .ids {
-            extracted.context.sampling = .undecided
-            if extracted.outcome == .hint { extracted.outcome = .none }
-        }
-        return extracted
+        let extracted = read()
+        return trust == .ids ? extracted.undecided : extracted
     }
 
     private func read() -> Extracted {

@@ -106,4 +106,49 @@ struct BufferTests {
         #expect(buffer.fill { .bytes($0.count) } == .bytes(1), "it makes room by itself")
         #expect(buffer.isFull == true)
     }
+
+    @Test("Memory is counted in the pages a buffer has touched, until it gives its block back")
+    func pages() {
+        let pool = BufferPool(limit: 9, pages: 9)
+        var buffer = Buffer(pool: pool)
+        #expect(pool.pagesInUse == 0)
+        _ = buffer.append(copying: [UInt8](repeating: 1, count: 4096).span)
+        #expect(pool.pagesInUse == 1)
+        _ = buffer.append { $0.append(1) }
+        #expect(pool.pagesInUse == 2)
+        #expect(buffer.fill { $0.count > 20_000 ? .bytes(20_000) : .full } == .bytes(20_000))
+        #expect(pool.pagesInUse == 6)
+        buffer.consume(30_000)
+        _ = buffer.append(copying: [UInt8](repeating: 1, count: 100).span)
+        #expect(pool.pagesInUse == 6, "the pages stay touched")
+        buffer.release()
+        #expect(pool.pagesInUse == 0)
+        _ = buffer.append(copying: [UInt8](repeating: 1, count: 100).span)
+        #expect(pool.pagesInUse == 1)
+        do {
+            var other = Buffer(pool: pool)
+            _ = other.append(copying: [UInt8](repeating: 1, count: 5000).span)
+            #expect(pool.pagesInUse == 3)
+        }
+        #expect(pool.pagesInUse == 1)
+    }
+
+    @Test(
+        "No block is given out beyond the bound in pages; from nine tenths of it on a read takes one page more at most")
+    func tight() {
+        let pool = BufferPool(limit: 20, pages: 20)
+        var first = Buffer(pool: pool)
+        _ = first.append(copying: [UInt8](repeating: 1, count: 17 * 4096 - 4100).span)
+        var second = Buffer(pool: pool)
+        #expect(second.fill { .bytes($0.count) } == .bytes(65_536), "16 pages: there is room")
+        #expect(pool.pagesInUse == 32)
+        var third = Buffer(pool: pool)
+        #expect(third.fill { .bytes($0.count) } == .full)
+        #expect(pool.refusedCount == 1)
+        second.consume(65_530)
+        #expect(second.fill { .bytes($0.count) } == .bytes(4090), "to the end of its first page")
+        #expect(second.fill { .bytes($0.count) } == .bytes(4096))
+        second.release()
+        #expect(third.fill { .bytes($0.count) } == .bytes(65_536))
+    }
 }

@@ -132,6 +132,36 @@ struct TimerWheelTests {
         sockets = []
     }
 
+    @Test("Thousands due at once are told a few in each turn, those moved meanwhile not, and others are served between")
+    func backlog() throws {
+        let (mine, other) = socketPair()
+        defer { close(other) }
+        let served = NotingSocket(number: mine, on: loop)
+        let limit = TimerWheel.turnLimit
+        let sockets = (0..<limit * 10).map { _ in
+            let socket = socket()
+            socket.setDeadline(milliseconds: 100)
+            return socket
+        }
+        clock.advance(milliseconds: 500)
+        loop.wheel.turn()
+        #expect(sockets.count { $0.deadlines > 0 } == limit)
+        let waiting = sockets.filter { $0.deadlines == 0 }
+        waiting[0].setDeadline(milliseconds: nil)
+        waiting[1].setDeadline(milliseconds: 1000)
+        waiting[2].close()
+        let heir = socket()  // has its place in the wheel
+        heir.setDeadline(milliseconds: 1000)
+        #expect(unsafe write(other, "x", 1) == 1)
+        for _ in 0..<4 where served.seen.isEmpty { loop.runOnce() }
+        #expect(!served.seen.isEmpty && sockets.count { $0.deadlines > 0 } < limit * 6)
+        for _ in 0..<20 { loop.runOnce() }
+        #expect(sockets.count { $0.deadlines == 1 } == sockets.count - 3)
+        #expect(waiting.prefix(3).allSatisfy { $0.deadlines == 0 } && heir.deadlines == 0)
+        #expect(try #require(fired(heir, within: 2000, step: 50)) >= 900)
+        #expect(waiting[1].deadlines == 1)
+    }
+
     @Test("Random deadlines, moves and removals pass as a plain list says")
     func law() {
         var random = SeededRandom(seed: 11)

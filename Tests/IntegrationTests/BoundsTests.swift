@@ -163,6 +163,8 @@ struct BoundsTests {
         try stage.upstream.waitForHeads()
         _ = try queue(stage, ["/1", "/2"])
         stage.proxy.program.signal(SIGTERM)
+        // Two signals that are pending at once are one.
+        #expect(stage.proxy.program.waitForOutput(seconds: 20) { $0.contains("draining") })
         #expect(stage.proxy.terminate() == 0)
         turns.change { $0 = 99 }
     }

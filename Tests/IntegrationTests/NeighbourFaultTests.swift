@@ -224,7 +224,7 @@ struct NeighbourFaultTests {
         arguments: ["front", "admin"])
     func portInUse(listener: String) throws {
         let taken = try FakeUpstream()
-        var text = ConfigurationText(upstream: taken.address)
+        var text = ConfigurationText(upstream: .ipv4(port: 9))
         if listener == "front" { text.address = "\(taken.address)" }
         var yaml = text.yaml
         if listener == "admin" { yaml = yaml.replacing("127.0.0.1:0\" }", with: "\(taken.address)\" }") }

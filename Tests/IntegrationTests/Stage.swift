@@ -43,6 +43,8 @@ struct ConfigurationText {
     var address = "127.0.0.1:0"
     /// Lines of the listener, such as `via: true`.
     var listener: [String] = []
+    /// Further listeners by name, each on a free port of 127.0.0.1 with the same routes: their lines.
+    var listeners: [String: [String]] = [:]
     /// Each one a flow mapping.
     var routes = ["{ match: { prefix: / }, upstream: app }"]
     /// By name: lines of the upstream.
@@ -70,6 +72,10 @@ struct ConfigurationText {
         ]
         lines += listener.map { "    " + $0 }
         lines += ["    routes:"] + routes.map { "      - " + $0 }
+        for (name, options) in listeners.sorted(by: { $0.key < $1.key }) {
+            lines += ["  - name: \(name)", "    address: \"127.0.0.1:0\""] + options.map { "    " + $0 }
+            lines += ["    routes:"] + routes.map { "      - " + $0 }
+        }
         lines += ["upstreams:"]
         for (name, options) in upstreams.sorted(by: { $0.key < $1.key }) {
             lines += ["  \(name):"] + options.map { "    " + $0 }

@@ -63,6 +63,17 @@ struct BodyRelayTests {
         #expect(again.out == "hello world")
     }
 
+    @Test("Trace fields and request ids do not pass in trailers, the others do", arguments: [1, 9, 4096])
+    func trailersWithoutTrace(size: Int) throws {
+        let lines = [
+            "X-Sum: 1", "X-B3-TraceId: 463ac35c9f6413ad", "b3: 1", "Y: b3: 1", "TraceParent: x", "tracestate: a=b",
+            "X-Request-Id: 1", "X-B3-Flags: 1", "X-B3-Sampled:1", "Z:",
+        ]
+        let text = "1\r\nx\r\n0\r\n" + lines.map { $0 + "\r\n" }.joined() + "\r\n"
+        let result = try relay(text, .chunked, writesChunks: true, size: size)
+        #expect(result.out == "1\r\nx\r\n0\r\nX-Sum: 1\r\nY: b3: 1\r\nZ:\r\n\r\n")
+    }
+
     @Test("A receiver without chunks gets the bare body", arguments: [1, 5, 4096])
     func dechunked(size: Int) throws {
         let result = try relay("5\r\nhello\r\n0\r\n\r\n", .chunked, writesChunks: false, size: size)

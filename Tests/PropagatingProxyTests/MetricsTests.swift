@@ -168,16 +168,19 @@ struct MetricsTests {
         worker.downstreams(open: 1)
         worker.gauges(
             upstreamsOpen: 1, upstreamsIdle: 1, buffersInUse: 1, buffersRefused: 1, acceptsRefused: 1)
+        worker.memory(pages: 1, limit: 1, stage: .spans)
+        worker.keepAliveShed()
         for index in 0...1 {
             worker.localReply(reason: index)
         }
         worker.propagated(Extracted())
         worker.sawMalformed(MalformedFields(rawValue: .max))
         for reason in SamplingReason.allCases { worker.sampled(reason) }
+        for wish in MetricNames.OutsiderWish.allCases { worker.outsiderWished(wish) }
         #expect((0..<names.count).allSatisfy { worker.cells[$0] <= 1 })
-        // 3 for each route, 2 for each upstream, 13 for the worker, 2 replies, 1 outcome.
+        // 3 for each route, 2 for each upstream, 17 for the worker, 2 replies, 1 outcome, 3 wishes.
         let used = (0..<names.count).count { worker.cells[$0] == 1 }
-        #expect(used == 6 + 4 + 13 + 2 + 1 + MalformedFields.kindCount + SamplingReason.allCases.count)
+        #expect(used == 6 + 4 + 17 + 2 + 1 + 3 + MalformedFields.kindCount + SamplingReason.allCases.count)
     }
 
     @Test("One thread counts while another reads")

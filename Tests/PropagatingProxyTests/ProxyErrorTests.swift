@@ -29,6 +29,11 @@ struct ProxyErrorTests {
             (.downstreamGone, 0, .clientClosed),
             (.unaskedResponse, 502, .protocolError),
             (.upstreamOverflow, 503, .limit),
+            (.loopDetected, 508, .limit),
+            (.requestTooSlow, 408, .timeout),
+            (.overloaded, 503, .limit),
+            (.connecting(errno: EMFILE), 503, .limit),
+            (.connecting(errno: ECONNREFUSED), 503, .connectionRefused),
         ])
     func status(error: ProxyError, status: UInt16, type: SpanError) {
         #expect(error.status == status)
@@ -41,7 +46,8 @@ struct ProxyErrorTests {
             .malformedRequest(.invalidHost), .requestTimedOut, .bodyTooLarge, .headTooLarge, .noRoute, .noAddress,
             .connectFailed(errno: 1), .connectTimedOut, .upstreamClosed, .malformedResponse(.invalidHost),
             .unexpectedUpgrade, .tooManyInterimResponses, .responseTimedOut, .responseTruncated, .outOfBuffers,
-            .downstreamGone, .shuttingDown, .noHealthyUpstream, .unaskedResponse, .upstreamOverflow,
+            .downstreamGone, .shuttingDown, .noHealthyUpstream, .unaskedResponse, .upstreamOverflow, .loopDetected,
+            .requestTooSlow, .overloaded, .outOfDescriptors,
         ]
         #expect(errors.map(\.labelIndex) == Array(ProxyError.labels.indices))
         #expect(Set(ProxyError.labels).count == ProxyError.labels.count)

@@ -35,6 +35,12 @@ public final class ProxyProcess: Sendable {
         program = try RunningProgram(Self.binary, arguments, environment: environment)
     }
 
+    /// Starts it by another program, such as a shell that sets limits and becomes it; waits for nothing.
+    public init(program path: String, _ arguments: [String], folder: TemporaryFolder) throws {
+        self.folder = folder
+        program = try RunningProgram(path, arguments)
+    }
+
     deinit { program.kill() }
 
     /// What it wrote to stderr (and stdout, where it writes nothing while it serves).

@@ -77,6 +77,14 @@ public final class RunningProgram: Sendable {
     public var residentKiB: Int { statusNumber("VmRSS:") }
     public var peakResidentKiB: Int { statusNumber("VmHWM:") }
 
+    /// Processor time of all its threads, to the 10 ms.
+    public var cpuSeconds: Double {
+        let text = (try? String(contentsOfFile: "/proc/\(pid)/stat", encoding: .utf8)) ?? ""
+        let fields = text.drop { $0 != ")" }.split(separator: " ")
+        guard fields.count > 13, let user = Double(fields[12]), let system = Double(fields[13]) else { return 0 }
+        return (user + system) / Double(sysconf(Int32(_SC_CLK_TCK)))
+    }
+
     public var openDescriptors: Int {
         (try? FileManager.default.contentsOfDirectory(atPath: "/proc/\(pid)/fd").count) ?? 0
     }

@@ -24,6 +24,8 @@ struct MetricNames: Sendable {
     static let retryOutcomes = RetryOutcome.allCases.map(\.label)
     static let samplingReasons = SamplingReason.allCases.map(\.label.description)
 
+    static let outsiderWishes = OutsiderWish.allCases.map(\.rawValue)
+
     let routes: [String]
     let upstreams: [String]
     let upstreamErrors: [String]
@@ -41,6 +43,7 @@ struct MetricNames: Sendable {
     let propagation: Int
     let malformed: Int
     let sampling: Int
+    let wishes: Int
     let worker: Int
     let count: Int
 
@@ -69,7 +72,24 @@ struct MetricNames: Sendable {
         propagation = take(Self.propagationOutcomes.count)
         malformed = take(Self.malformedFields.count)
         sampling = take(Self.samplingReasons.count)
+        wishes = take(Self.outsiderWishes.count)
         count = next
+    }
+
+    /// What became of an outsider's wish about recording.
+    enum OutsiderWish: String, CaseIterable {
+        case granted
+        /// This second's are used up; our own sampler decided.
+        case capped
+        case debugDropped = "debug_dropped"
+
+        var index: Int {
+            switch self {
+            case .granted: 0
+            case .capped: 1
+            case .debugDropped: 2
+            }
+        }
     }
 
     /// What a worker counts once.
@@ -79,5 +99,6 @@ struct MetricNames: Sendable {
         case replays, retriesWaiting
         case requestBytes, responseBytes
         case buffersInUse, buffersRefused
+        case bufferPages, bufferPageLimit, overloadStage, keepAliveShed
     }
 }

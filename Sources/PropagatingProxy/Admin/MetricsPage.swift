@@ -157,6 +157,10 @@ struct MetricsPage {
                 MetricNames.samplingReasons,
                 names.sampling
             ),
+            (
+                "outsider_wishes_total", "Wishes to be recorded, of callers that are not trusted.", "outcome",
+                MetricNames.outsiderWishes, names.wishes
+            ),
         ]
         for family in families {
             text.family(family.name, .counter, family.help)
@@ -170,6 +174,17 @@ struct MetricsPage {
         write("buffers", .gauge, "Buffers of 64 KiB in use.", sum(.buffersInUse))
         write(
             "buffers_refused_total", .counter, "Buffers refused because the bound was reached.", sum(.buffersRefused))
+        let page = UInt64(BufferPool.pageSize)
+        write("buffer_bytes", .gauge, "Memory that buffers in use have touched.", sum(.bufferPages) * page)
+        write("buffer_limit_bytes", .gauge, "Memory that buffers may take.", sum(.bufferPageLimit) * page)
+        let stage = names.worker + MetricNames.WorkerCell.overloadStage.rawValue
+        write(
+            "overload_stage", .gauge,
+            "Of the worker that is worst off: 1 drops spans, 2 ends connections too, 3 refuses requests too.",
+            workers.map { $0.cells[stage] }.max() ?? 0)
+        write(
+            "overload_connections_ended_total", .counter, "Connections ended early because buffers ran short.",
+            sum(.keepAliveShed))
         write("workers", .gauge, "Worker threads.", UInt64(workers.count))
     }
 }

@@ -103,6 +103,16 @@ final class WorkerMetrics: Sendable {
         set(.acceptsRefused, acceptsRefused)
     }
 
+    /// What buffers take now, noted about once a second.
+    func memory(pages: Int, limit: Int, stage: OverloadStage) {
+        set(.bufferPages, pages)
+        set(.bufferPageLimit, limit)
+        set(.overloadStage, stage.rawValue)
+    }
+
+    /// A connection was ended, or marked to end, because buffers run short.
+    func keepAliveShed() { add(.keepAliveShed) }
+
     // MARK: Decisions
 
     /// - Parameter reason: an index of the names' `localReplies`.
@@ -122,6 +132,9 @@ final class WorkerMetrics: Sendable {
     }
 
     func sampled(_ reason: SamplingReason) { cells.add(names.sampling + Int(reason.rawValue)) }
+
+    /// A caller outside of the listener's trusted addresses wanted its trace recorded.
+    func outsiderWished(_ wish: MetricNames.OutsiderWish) { cells.add(names.wishes + wish.index) }
 
     // MARK: How
 

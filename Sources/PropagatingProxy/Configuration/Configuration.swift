@@ -75,6 +75,8 @@ extension Configuration {
         var bodyBytes: UInt64
         /// Downstream connections of the process; 0 leaves it to the limit of open descriptors.
         var connections: Int
+        /// Memory of all buffers of the process.
+        var bufferBytes: Int
 
         /// For the HTTP/1.1 parsers.
         var head: HeadLimits {

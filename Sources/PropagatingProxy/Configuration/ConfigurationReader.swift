@@ -22,6 +22,7 @@ struct ConfigurationReader {
             log: log(root.mapping("log")),
             shutdown: shutdown(root.mapping("shutdown")),
             limits: limits)
+        OwnListeners(mistakes: mistakes, listeners: configuration.listeners).check(root)
         root.finish()
         return configuration
     }
@@ -81,6 +82,7 @@ struct ConfigurationReader {
             fieldCount: reader.integer("fields", 1...100, default: 100),
             targetBytes: reader.size("target", 64...1 << 20, default: min(16_384, head)),
             bodyBytes: UInt64(reader.size("body", 0...1 << 50, default: 0)),
-            connections: reader.integer("connections", 0...1_000_000, default: 0))
+            connections: reader.integer("connections", 0...1_000_000, default: 0),
+            bufferBytes: reader.size("buffers", 1 << 20...1 << 40, default: 256 << 20))
     }
 }

@@ -8,6 +8,10 @@ extension Configuration {
         var address: ListenAddress
         var direction: Direction
         var trust: Trust
+        /// Those `trust` is for; `nil`: everybody.
+        var trustedPeers: TrustedPeers?
+        /// Of outsiders, a second and process: those whose wish to be recorded is granted. Divide by the workers.
+        var outsiderSampledPerSecond: Int
         /// In file order; not empty.
         var routes: [Route]
         var timeouts: ClientTimeouts
@@ -29,6 +33,8 @@ extension Configuration {
         var requestHeadMilliseconds = 10_000
         var requestBodyIdleMilliseconds = 30_000
         var keepAliveMilliseconds = 60_000
+        /// Bytes a second of a body, on average over the time it is waited for; 0 asks for none.
+        var requestBodyRate = 500
     }
 
     /// What becomes of X-Forwarded-For, -Proto and -Host.

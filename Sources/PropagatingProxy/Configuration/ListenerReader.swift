@@ -40,11 +40,30 @@ struct ListenerReader {
             address: address ?? Configuration.ListenAddress(socketAddress: SocketAddress()),
             direction: reader.choice("direction", Configuration.Direction.self) ?? .inbound,
             trust: reader.choice("trust", [("all", Trust.all), ("ids", .ids), ("none", Trust.none)]) ?? .all,
+            trustedPeers: trustedPeers(reader),
+            outsiderSampledPerSecond: reader.integer("outsider_sampled_per_second", 0...1_000_000, default: 10),
             routes: routes(reader),
             timeouts: timeouts(reader.mapping("timeouts")),
             addsVia: reader.flag("via", default: false),
             forwarded: reader.choice("forwarded_headers", Configuration.ForwardedPolicy.self) ?? .append,
             maximumConnections: reader.integer("max_connections", 0...1_000_000, default: 0))
+    }
+
+    private func trustedPeers(_ reader: MappingReader) -> Configuration.TrustedPeers? {
+        guard reader.value("trusted_cidrs") != nil else { return nil }
+        let expected = "a network such as 10.0.0.0/8 or ::1/128, or unix"
+        var peers = Configuration.TrustedPeers(blocks: [], includesUnix: false)
+        for item in reader.list("trusted_cidrs") {
+            guard let (text, origin) = reader.text(item, "trusted_cidrs", expected) else { continue }
+            if text == "unix" {
+                peers.includesUnix = true
+            } else if let block = AddressBlock(text) {
+                peers.blocks.append(block)
+            } else {
+                mistakes.add(origin, "'\(text)' is no network, expected \(expected)")
+            }
+        }
+        return peers
     }
 
     private func timeouts(_ reader: MappingReader) -> Configuration.ClientTimeouts {
@@ -53,6 +72,8 @@ struct ListenerReader {
         timeouts.requestHeadMilliseconds = reader.duration("request_head", default: timeouts.requestHeadMilliseconds)
         timeouts.requestBodyIdleMilliseconds = reader.duration(
             "request_body_idle", default: timeouts.requestBodyIdleMilliseconds)
+        timeouts.requestBodyRate = reader.integer(
+            "request_body_rate", 0...1_000_000_000, default: timeouts.requestBodyRate)
         timeouts.keepAliveMilliseconds = reader.duration("keep_alive", default: timeouts.keepAliveMilliseconds)
         return timeouts
     }

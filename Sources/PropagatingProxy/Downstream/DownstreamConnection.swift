@@ -24,6 +24,8 @@ final class DownstreamConnection: Socket {
     /// The peer's address, as spans and as `X-Forwarded-For` carry it.
     let peerEndpoint: EndpointAddress
     let peerText: IPText
+    /// Whether the listener takes the peer's word; false for an outsider.
+    let isTrusted: Bool
     /// Received bytes: a head, body bytes, or requests that wait their turn.
     var input: Buffer
     /// Response bytes the kernel has not taken yet.
@@ -48,6 +50,7 @@ final class DownstreamConnection: Socket {
         self.listener = listener
         peerEndpoint = EndpointAddress(peer)
         peerText = IPText(peer)
+        isTrusted = listener.trusts(peer)
         self.slot = slot
         input = Buffer(pool: worker.buffers)
         output = Buffer(pool: worker.buffers)
@@ -71,9 +74,14 @@ final class DownstreamConnection: Socket {
         switch state {
         case .readingHead where input.isEmpty: end()
         case .readingHead: refuse(.requestTimedOut)
-        case .exchanging: exchange?.downstreamDeadlinePassed()
+        case .exchanging: exchange?.downstreamDeadlinePassed(self)
         case .lingering, .closed: end()
         }
+    }
+
+    /// What becomes of X-Forwarded-For, -Proto and -Host: an outsider's never go on.
+    var forwardedPolicy: Configuration.ForwardedPolicy {
+        isTrusted || listener.forwarded == .off ? listener.forwarded : .overwrite
     }
 
     /// Idle between two requests.
@@ -103,6 +111,10 @@ final class DownstreamConnection: Socket {
                     return true
                 }
                 seenCount = input.count
+                if worker.isPressed, worker.overloadStage >= .requests {
+                    refuse(.overloaded)
+                    return false
+                }
             } catch {
                 refuse(.malformedRequest(error))
                 return false

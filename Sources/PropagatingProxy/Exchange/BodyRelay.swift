@@ -122,14 +122,33 @@ struct BodyRelay: BitwiseCopyable {
         }
     }
 
-    /// The last chunk and the trailer section; a receiver without chunks gets neither.
+    /// The last chunk and the trailer section; a receiver without chunks gets neither. Trace fields end here.
     private func writeTrailers(_ lines: Span<UInt8>, into out: inout Buffer) {
         guard writesChunks else { return }
         _ = out.append { out in
             out.write("0\r\n")
-            out.write(lines)
+            var start = 0
+            while start < lines.count {
+                let line = Self.line(at: start, in: lines)
+                start += line.count
+                if !Self.carriesTrace(line) { out.write(line) }
+            }
             out.write("\r\n")
         }
+    }
+
+    /// With its CRLF; the decoder has seen that every line has one.
+    @_lifetime(copy lines)
+    private static func line(at start: Int, in lines: Span<UInt8>) -> Span<UInt8> {
+        var end = start
+        while end < lines.count, lines[end] != UInt8(ascii: "\n") { end += 1 }
+        return lines.extracting(start..<min(end + 1, lines.count))
+    }
+
+    private static func carriesTrace(_ line: Span<UInt8>) -> Bool {
+        var colon = 0
+        while colon < line.count, line[colon] != UInt8(ascii: ":") { colon += 1 }
+        return FieldKind(name: line.extracting(first: colon)).isTraceField
     }
 
     private func writeEnd(into out: inout Buffer) {

@@ -39,6 +39,7 @@ final class Exchange {
     /// Of the attempt that runs or comes next.
     var wish = Wish()
     var interimCount = 0
+    var bodyWatch = BodyWatch()
     /// Bytes of an incomplete response head that were looked at.
     var responseSeenCount = 0
 
@@ -51,10 +52,12 @@ final class Exchange {
         start(downstream)
         self.head = head
         if head.keepAlive, !worker.isDraining { flags.insert(.keepsAlive) }
+        if worker.isPressed, !isAdmitted(downstream) { return }
         downstream.setDeadline(milliseconds: nil)
         let listener = downstream.listener
         let found = listener.route(for: head, in: downstream.input, fields: worker.fields)
-        take(downstream.input, from: downstream, on: listener, route: found)
+        let loops = take(downstream.input, from: downstream, on: listener, route: found)
+        if loops { return reply(.loopDetected, to: downstream) }
         guard let found else { return reply(.noRoute, to: downstream) }
         route = found
         if let fixed = found.fixedReply { return reply(fixed, to: downstream) }
@@ -71,6 +74,19 @@ final class Exchange {
 
     private func hash(by key: StickyKey, _ input: borrowing Buffer, _ downstream: DownstreamConnection) -> UInt64 {
         key.hash(input.readable, fields: worker.fields, peer: downstream.peerEndpoint)
+    }
+
+    /// Buffers run short: what this request gets of the usual.
+    private func isAdmitted(_ downstream: DownstreamConnection) -> Bool {
+        let stage = worker.overloadStage
+        if stage >= .keepAlive, flags.contains(.keepsAlive) {
+            flags.remove(.keepsAlive)
+            worker.metrics.keepAliveShed()
+        }
+        guard stage >= .requests else { return true }
+        report.beginRefused(listener: downstream.listener, peer: downstream.peerEndpoint, worker: worker)
+        reply(.overloaded, to: downstream)
+        return false
     }
 
     /// Answers a request that could not be read.
@@ -96,21 +112,24 @@ final class Exchange {
     }
 
     /// Takes from the head what spans and the request upstream need, and decides about the trace.
+    ///
+    /// - Returns: whether the request goes around in circles.
     private func take(
         _ input: borrowing Buffer, from downstream: DownstreamConnection, on listener: ListenerContext,
         route: RouteContext?
-    ) {
+    ) -> Bool {
         let bytes = input.readable
         let now = Clock.monotonicMicroseconds
-        let facts = RequestFacts(bytes, fields: &worker.fields, listener: listener, worker: worker)
+        let facts = RequestFacts(bytes, fields: &worker.fields, from: downstream, listener: listener, worker: worker)
         let decision = worker.decide(
             facts.extracted, rule: route?.sampling ?? .inherit, method: head.method,
             path: bytes.extracting(head.path.range).extracting(first: Int(head.pathCount)),
-            listener: listener, nowMicroseconds: now)
+            listener: listener, isTrusted: downstream.isTrusted, nowMicroseconds: now)
         report.begin(
             at: now,
             head: head, bytes: bytes, facts: facts, decision: decision, route: route, listener: listener,
             peer: downstream.peerEndpoint, worker: worker)
         requestID = facts.mintedRequestID
+        return facts.loops
     }
 }

@@ -42,10 +42,18 @@ extension Exchange {
         retryOrFail(.reset, .responseTimedOut)
     }
 
-    func downstreamDeadlinePassed() {
+    func downstreamDeadlinePassed(_ downstream: DownstreamConnection) {
         if flags.contains(.isPending) { return pendingTimedOut() }
+        var error = ProxyError.requestTimedOut
+        if flags.contains(.bodyTimed) {
+            switch bodyStepPassed(downstream) {
+            case .goesOn: return
+            case .idle: break
+            case .tooSlow: error = .requestTooSlow
+            }
+        }
         if flags.contains(.responseBegun) { return abort(.downstreamGone) }
-        fail(.requestTimedOut)
+        fail(error)
     }
 
     /// The worker stops now.

@@ -32,4 +32,6 @@ struct ExchangeFlags: OptionSet, BitwiseCopyable {
     static let isPending = ExchangeFlags(rawValue: 8192)
     /// It waits in the worker's ``BackOffQueue``.
     static let backsOff = ExchangeFlags(rawValue: 16_384)
+    /// The downstream's deadline is a step of ``BodyWatch``.
+    static let bodyTimed = ExchangeFlags(rawValue: 32_768)
 }

@@ -52,9 +52,10 @@ extension Exchange {
     /// Nothing has been sent, so another address may be tried, once.
     func connectFailed(_ error: ProxyError) {
         guard let downstream, let route else { return }
-        noteUpstreamFault(error)
+        if error.isUpstreamFault { noteUpstreamFault(error) }
         dropUpstream(error)
-        guard !flags.contains(.triedOther), let target = route.upstream, target.addressCount > 1 else {
+        guard error.isUpstreamFault, !flags.contains(.triedOther), let target = route.upstream, target.addressCount > 1
+        else {
             if !retryConnect(error, for: downstream) { reply(error, to: downstream) }
             return
         }
@@ -70,7 +71,7 @@ extension Exchange {
     ) {
         if !headIsParsed {
             // Another exchange has used the worker's table since; the head lies unchanged at the front.
-            guard worker.reparse(downstream.input, listener: downstream.listener) else { return fail(.outOfBuffers) }
+            guard worker.reparse(downstream.input, from: downstream) else { return fail(.outOfBuffers) }
         }
         guard let fits = writeHead(downstream, from: downstream.input, to: &upstream.output, route: route) else {
             return fail(.outOfBuffers)
@@ -79,6 +80,10 @@ extension Exchange {
         flags.insert(.requestBegun)
         requestRelay = BodyRelay(head.framing, writesChunks: head.framing == .chunked)
         downstream.retainedCount = Int(head.length)
+        if head.framing != .none {
+            bodyWatch = BodyWatch()
+            flags.remove(.bodyTimed)
+        }
         if triesLeft > 0 || upstream.useCount > 0 && !flags.contains(.raceLost) {
             flags.insert(.replayable)
         } else {
@@ -181,6 +186,7 @@ extension Exchange {
     private func requestBlocked(_ downstream: DownstreamConnection, _ upstream: UpstreamConnection) {
         flags.formUnion([.requestLeft, .requestBlocked])
         guard !flags.contains(.isTunnel) else { return }
+        flags.remove(.bodyTimed)
         downstream.setDeadline(milliseconds: nil)
         upstream.setDeadline(milliseconds: route?.upstream?.settings.idleMilliseconds)
     }
@@ -190,13 +196,36 @@ extension Exchange {
         downstream.input.releaseIfEmpty()
         upstream.output.releaseIfEmpty()
         guard !flags.contains(.isTunnel) else { return renewTunnel(downstream, upstream) }
-        downstream.setDeadline(milliseconds: downstream.listener.timeouts.requestBodyIdleMilliseconds)
+        setBodyDeadline(downstream)
         if !flags.contains(.responseBegun) { upstream.setDeadline(milliseconds: nil) }
+    }
+
+    /// With a rate to keep, a step that runs is left alone: the watch looks at what came in it.
+    private func setBodyDeadline(_ downstream: DownstreamConnection) {
+        let timeouts = downstream.listener.timeouts
+        let idle = timeouts.requestBodyIdleMilliseconds
+        guard timeouts.requestBodyRate > 0 else { return downstream.setDeadline(milliseconds: idle) }
+        guard !flags.contains(.bodyTimed) else { return }
+        flags.insert(.bodyTimed)
+        downstream.setDeadline(milliseconds: BodyWatch.stepMilliseconds(idle: idle))
+    }
+
+    /// A step of the body's watch has passed.
+    func bodyStepPassed(_ downstream: DownstreamConnection) -> BodyWatch.Verdict {
+        flags.remove(.bodyTimed)
+        // A replay connects: nobody waits for the caller.
+        guard flags.contains(.requestBegun), !flags.contains(.requestSent) else { return .goesOn }
+        let timeouts = downstream.listener.timeouts
+        let verdict = bodyWatch.judge(
+            byteCount: requestRelay.byteCount, bytesPerSecond: timeouts.requestBodyRate,
+            idleMilliseconds: timeouts.requestBodyIdleMilliseconds)
+        if verdict == .goesOn { setBodyDeadline(downstream) }
+        return verdict
     }
 
     private func requestEnded(_ downstream: DownstreamConnection, _ upstream: UpstreamConnection) {
         flags.formUnion([.requestSent, .requestLeft])
-        flags.remove(.requestBlocked)
+        flags.subtract([.requestBlocked, .bodyTimed])
         upstream.output.release()
         // While the response waits for the downstream to read, that deadline is the only one.
         if head.framing != .none, !flags.contains(.responseBlocked) { downstream.setDeadline(milliseconds: nil) }

@@ -60,6 +60,7 @@ extension Exchange {
 
     private func responseBlocked(_ downstream: DownstreamConnection, _ upstream: UpstreamConnection) {
         flags.insert(.responseBlocked)
+        flags.remove(.bodyTimed)
         guard !flags.contains(.isTunnel) else { return }
         upstream.setDeadline(milliseconds: nil)
         downstream.setDeadline(milliseconds: route?.upstream?.settings.idleMilliseconds)

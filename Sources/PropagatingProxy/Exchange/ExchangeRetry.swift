@@ -111,7 +111,7 @@ extension Exchange {
 
     /// The next attempt begins with the first byte of the request, which stands at the front of the input.
     func rewind(_ downstream: DownstreamConnection) {
-        flags.subtract([.replayable, .requestBegun, .requestSent, .requestLeft, .requestBlocked])
+        flags.subtract([.replayable, .requestBegun, .requestSent, .requestLeft, .requestBlocked, .bodyTimed])
         downstream.retainedCount = 0
         responseSeenCount = 0
         attempt += 1

@@ -57,6 +57,7 @@ enum LocalReply {
         case 503: "Service Unavailable"
         case 504: "Gateway Timeout"
         case 505: "HTTP Version Not Supported"
+        case 508: "Loop Detected"
         default: "Local Reply"
         }
     }

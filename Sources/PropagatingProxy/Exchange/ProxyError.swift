@@ -36,18 +36,37 @@ enum ProxyError: Error, BitwiseCopyable, Equatable {
     case unaskedResponse
     /// The upstream's bounds are reached, and those that may wait do, or this one has waited long enough.
     case upstreamOverflow
+    /// The request has passed this proxy ``HopCount/limit`` times.
+    case loopDetected
+    /// The body comes below the listener's rate.
+    case requestTooSlow
+    /// The worker's buffers run short: ``OverloadStage/requests``.
+    case overloaded
+    /// This process may open no more sockets.
+    case outOfDescriptors
+
+    /// What a connect that failed at once means: not every reason is the upstream's.
+    static func connecting(errno: CInt) -> ProxyError {
+        switch errno {
+        case EMFILE, ENFILE: .outOfDescriptors
+        default: .connectFailed(errno: errno)
+        }
+    }
 
     /// The response status (RFC 9110 §15.5–15.6); 0 when nobody is left to tell.
     var status: UInt16 {
         switch self {
         case .malformedRequest(let error): error.status
-        case .requestTimedOut: 408
+        case .requestTimedOut, .requestTooSlow: 408
         case .bodyTooLarge: 413
         case .headTooLarge: 431
         case .noRoute: 404
-        case .noAddress, .connectFailed, .connectTimedOut, .outOfBuffers, .noHealthyUpstream, .upstreamOverflow: 503
+        case .noAddress, .connectFailed, .connectTimedOut, .outOfBuffers, .noHealthyUpstream, .upstreamOverflow,
+            .overloaded, .outOfDescriptors:
+            503
         case .upstreamClosed, .malformedResponse, .unexpectedUpgrade, .tooManyInterimResponses, .unaskedResponse: 502
         case .responseTimedOut: 504
+        case .loopDetected: 508
         case .responseTruncated, .downstreamGone, .shuttingDown: 0
         }
     }
@@ -76,6 +95,10 @@ enum ProxyError: Error, BitwiseCopyable, Equatable {
         case .noHealthyUpstream: "no healthy upstream: every endpoint fails its checks or is ejected"
         case .unaskedResponse: "the upstream spoke before it was asked"
         case .upstreamOverflow: "the upstream has as many requests as it may"
+        case .loopDetected: "this request goes around in circles"
+        case .requestTooSlow: "the request body arrived too slowly"
+        case .overloaded: "this proxy is overloaded"
+        case .outOfDescriptors: "this proxy is out of file descriptors"
         }
     }
 
@@ -83,8 +106,10 @@ enum ProxyError: Error, BitwiseCopyable, Equatable {
     var spanError: SpanError {
         switch self {
         case .malformedRequest: .malformedRequest
-        case .requestTimedOut, .responseTimedOut: .timeout
-        case .bodyTooLarge, .headTooLarge, .outOfBuffers, .upstreamOverflow: .limit
+        case .requestTimedOut, .requestTooSlow, .responseTimedOut: .timeout
+        case .bodyTooLarge, .headTooLarge, .outOfBuffers, .upstreamOverflow, .loopDetected, .overloaded,
+            .outOfDescriptors:
+            .limit
         case .noRoute: .noRoute
         case .noAddress: .nameResolution
         case .connectFailed(ECONNREFUSED): .connectionRefused
@@ -100,7 +125,7 @@ enum ProxyError: Error, BitwiseCopyable, Equatable {
     /// Whether what follows on the downstream connection cannot be read as another request.
     var breaksFraming: Bool {
         switch self {
-        case .malformedRequest, .requestTimedOut, .headTooLarge: true
+        case .malformedRequest, .requestTimedOut, .requestTooSlow, .headTooLarge: true
         default: false
         }
     }

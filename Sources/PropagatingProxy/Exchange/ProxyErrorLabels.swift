@@ -6,7 +6,8 @@ extension ProxyError {
         "malformed_request", "request_timeout", "body_too_large", "head_too_large", "no_route", "no_address",
         "connect_failed", "connect_timeout", "upstream_closed", "malformed_response", "unexpected_upgrade",
         "too_many_interim_responses", "response_timeout", "response_truncated", "out_of_buffers", "downstream_gone",
-        "shutting_down", "no_healthy_upstream", "unasked_response", "upstream_overflow",
+        "shutting_down", "no_healthy_upstream", "unasked_response", "upstream_overflow", "loop_detected",
+        "request_too_slow", "overload", "out_of_descriptors",
     ]
 
     /// Where this error's label stands in ``labels``.
@@ -32,6 +33,10 @@ extension ProxyError {
         case .noHealthyUpstream: 17
         case .unaskedResponse: 18
         case .upstreamOverflow: 19
+        case .loopDetected: 20
+        case .requestTooSlow: 21
+        case .overloaded: 22
+        case .outOfDescriptors: 23
         }
     }
 }

@@ -12,36 +12,68 @@ struct RequestFacts: BitwiseCopyable {
     /// Ranges into the head; empty when absent.
     private(set) var requestID = ByteRange.empty
     private(set) var userAgent = ByteRange.empty
+    /// The request has gone around ``HopCount/limit`` times.
+    private(set) var loops = false
 
     /// - Parameter bytes: the received head, at offset 0.
     init(
-        _ bytes: Span<UInt8>, fields: inout FieldTable, listener: borrowing ListenerContext, worker: borrowing Worker
+        _ bytes: Span<UInt8>, fields: inout FieldTable, from downstream: borrowing DownstreamConnection,
+        listener: borrowing ListenerContext, worker: borrowing Worker
     ) {
+        let isTrusted = downstream.isTrusted
+        var forwardedByteCount = 0
         var extraction = Extraction(formats: listener.tracing.extract)
         worker.traceState.reset()
         for index in 0..<fields.count {
             let field = fields[index]
             switch field.kind {
             case .requestID:
-                if requestID.isEmpty, RequestID.isAcceptable(bytes.extracting(field.value.range)) {
+                if isTrusted, requestID.isEmpty, RequestID.isAcceptable(bytes.extracting(field.value.range)) {
                     requestID = field.value
                 } else {
                     fields.markRemoved(index)
                 }
             case .userAgent: userAgent = field.value
-            case .forwardedFor where listener.forwarded != .off: fields.markRemoved(index)
-            case .forwardedProto where listener.forwarded == .overwrite: fields.markRemoved(index)
-            case .forwardedHost where listener.forwarded == .overwrite: fields.markRemoved(index)
+            case .forwardedFor where isTrusted && listener.forwarded != .off:
+                forwardedByteCount += Int(field.value.count)
+                fields.markRemoved(index)
+            case .forwardedProto where isTrusted && listener.forwarded == .overwrite: fields.markRemoved(index)
+            case .forwardedHost where isTrusted && listener.forwarded == .overwrite: fields.markRemoved(index)
+            case .forwarded, .forwardedFor, .forwardedProto, .forwardedHost:
+                if !isTrusted { fields.markRemoved(index) }
+            case .via: if HopCount.loops(via: bytes.extracting(field.value.range)) { loops = true }
             case .b3, .b3TraceID, .b3SpanID, .b3ParentSpanID, .b3Sampled, .b3Flags, .traceparent, .tracestate:
                 let value = bytes.extracting(field.value.range)
                 _ = extraction.offer(name: bytes.extracting(field.name.range), value: value)
                 fields.markRemoved(index)
                 if field.kind == .tracestate { worker.traceState.offer(value) }
+            case .other where !isTrusted:
+                if FieldKind.vouchesForOrigin(name: bytes.extracting(field.name.range)) { fields.markRemoved(index) }
             default: break
             }
         }
         extracted = extraction.finish(trust: listener.trust)
         if !extracted.keepsTracestate { worker.traceState.reset() }
         if requestID.isEmpty { mintedRequestID = RequestIDText(random: &worker.random) }
+        worker.surplusForwardedCount = 0
+        if forwardedByteCount > ForwardedList.harmlessByteCount {
+            lookAtForwarded(bytes, fields: fields, from: downstream, worker: worker)
+        }
+    }
+
+    /// A long X-Forwarded-For: is it too long, or did we write it?
+    private mutating func lookAtForwarded(
+        _ bytes: Span<UInt8>, fields: borrowing FieldTable, from downstream: borrowing DownstreamConnection,
+        worker: borrowing Worker
+    ) {
+        var (entries, own) = (0, 0)
+        for index in 0..<fields.count where fields[index].kind == .forwardedFor {
+            let list = bytes.extracting(fields[index].value.range)
+            guard !list.isEmpty else { continue }
+            entries += ForwardedList.entryCount(list)
+            own += HopCount.count(of: downstream.peerText, inForwardedFor: list)
+        }
+        worker.surplusForwardedCount = max(0, entries - (ForwardedList.limit - 1))
+        if own >= HopCount.limit { loops = true }
     }
 }

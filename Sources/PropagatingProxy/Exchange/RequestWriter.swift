@@ -35,8 +35,7 @@ enum RequestWriter {
             out.write(bytes.extracting(head.upgrade.range))
             out.write("\r\n")
         }
-        writeForwarded(
-            bytes, head: head, fields: fields, downstream: downstream, policy: listener.forwarded, into: &out)
+        writeForwarded(bytes, head: head, fields: fields, downstream: downstream, into: &out)
         if listener.addsVia {
             out.write(head.minorVersion == 0 ? "Via: 1.0 propagating-proxy\r\n" : "Via: 1.1 propagating-proxy\r\n")
         }
@@ -121,19 +120,25 @@ enum RequestWriter {
 
     private static func writeForwarded(
         _ bytes: Span<UInt8>, head: RequestHead, fields: borrowing FieldTable, downstream: DownstreamConnection,
-        policy: Configuration.ForwardedPolicy,
         into out: inout OutputSpan<UInt8>
     ) {
+        let policy = downstream.forwardedPolicy
         guard policy != .off else { return }
         var hasProto = false
         var hasHost = false
+        var surplus = downstream.worker.surplusForwardedCount
         out.write("X-Forwarded-For: ")
         for index in 0..<fields.count where policy == .append {
             let field = fields[index]
             switch field.kind {
             case .forwardedFor where !field.value.isEmpty:
-                out.write(bytes.extracting(field.value.range))
-                out.write(", ")
+                let list = bytes.extracting(field.value.range)
+                if surplus > 0 {
+                    writeRest(of: list, without: &surplus, into: &out)
+                } else {
+                    out.write(list)
+                    out.write(", ")
+                }
             case .forwardedProto: hasProto = true
             case .forwardedHost: hasHost = true
             default: break
@@ -147,6 +152,18 @@ enum RequestWriter {
             out.write(bytes.extracting(head.authority.range))
             out.write("\r\n")
         }
+    }
+
+    /// - Parameter surplus: the oldest entries of all lists, which are not wanted; falls by those of this one.
+    private static func writeRest(
+        of list: Span<UInt8>, without surplus: inout Int, into out: inout OutputSpan<UInt8>
+    ) {
+        let count = ForwardedList.entryCount(list)
+        let dropped = min(surplus, count)
+        surplus -= dropped
+        guard dropped < count else { return }
+        out.write(ForwardedList.dropping(dropped, from: list))
+        out.write(", ")
     }
 
     private static func writePeer(_ peer: borrowing IPText, into out: inout OutputSpan<UInt8>) {

@@ -67,14 +67,20 @@ public final class Log: Sendable {
     /// A line that a peer can cause: at most one a second for each key, with the number of those
     /// left out in between.
     ///
-    /// - Parameter message: `key` itself, unless given.
+    /// - Parameters:
+    ///   - seconds: between two lines.
+    ///   - message: `key` itself, unless given.
     public func limited(
-        _ level: LogLevel, key: StaticString, _ message: @autoclosure () -> String? = nil,
+        _ level: LogLevel, key: StaticString, everySeconds seconds: UInt64 = 1,
+        _ message: @autoclosure () -> String? = nil,
         _ fields: @autoclosure () -> LogFields = [:]
     ) {
         guard isEnabled(level) else { return }
         let name = key.description
-        guard let suppressed = limiter.pass(name, level, monotonicMicroseconds: monotonicMicroseconds()) else { return }
+        let now = monotonicMicroseconds()
+        guard let suppressed = limiter.pass(name, level, everySeconds: seconds, monotonicMicroseconds: now) else {
+            return
+        }
         write(level, message() ?? name, fields, suppressed)
     }
 

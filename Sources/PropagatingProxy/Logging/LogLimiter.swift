@@ -1,10 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 import EventLoop
 
-/// Lets one line a second through for each key, and counts the others.
+/// Lets one line in a while through for each key, and counts the others.
 final class LogLimiter: Sendable {
-    private static let intervalMicroseconds: UInt64 = 1_000_000
-
     private struct Entry {
         var next: UInt64
         var suppressed: Int
@@ -15,11 +13,13 @@ final class LogLimiter: Sendable {
     private let entries = Locked<[String: Entry]>([:])
 
     /// - Returns: how many lines were suppressed since the last one; `nil` to suppress this one.
-    func pass(_ key: String, _ level: LogLevel, monotonicMicroseconds now: UInt64) -> Int? {
+    func pass(
+        _ key: String, _ level: LogLevel, everySeconds seconds: UInt64 = 1, monotonicMicroseconds now: UInt64
+    ) -> Int? {
         entries.withLock { entries in
             guard let entry = entries[key], now < entry.next else {
                 let suppressed = entries[key]?.suppressed ?? 0
-                entries[key] = Entry(next: now + Self.intervalMicroseconds, suppressed: 0, level: level)
+                entries[key] = Entry(next: now + seconds * 1_000_000, suppressed: 0, level: level)
                 return suppressed
             }
             entries[key]?.suppressed += 1

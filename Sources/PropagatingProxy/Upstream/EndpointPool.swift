@@ -168,7 +168,7 @@ final class EndpointPool {
     /// A new connection for the exchange, still connecting or (unix sockets) connected.
     func connect() -> Result<UpstreamConnection, ProxyError> {
         switch Connecting.start(address) {
-        case .failed(let errno): .failure(.connectFailed(errno: errno))
+        case .failed(let errno): .failure(.connecting(errno: errno))
         case .inProgress(let descriptor): .success(open(descriptor, isConnecting: true))
         case .connected(let descriptor): .success(open(descriptor, isConnecting: false))
         }

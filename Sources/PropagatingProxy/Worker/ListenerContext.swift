@@ -16,6 +16,10 @@ final class ListenerContext {
     let addsVia: Bool
     /// Bytes of a request body; 0 is unlimited.
     let bodyLimit: UInt64
+    /// `nil`: every caller.
+    private let trustedPeers: Configuration.TrustedPeers?
+    /// Of outsiders that want their trace recorded, those whose wish is granted.
+    private var outsiderWishes: RateLimiter
     private let connectionLimit: Int
     private var connectionCount = 0
     private let table: RouteTable
@@ -25,10 +29,13 @@ final class ListenerContext {
     /// - Parameters:
     ///   - routes: one per route of the listener, in file order.
     ///   - connectionLimit: open ones of this listener that this worker may have.
+    ///   - wishesPerSecond: of outsiders, that this worker grants.
     init(
         number: UInt16, _ listener: Configuration.Listener, routes: [RouteContext], connectionLimit: Int,
-        _ configuration: Configuration
+        wishesPerSecond: Int, _ configuration: Configuration
     ) {
+        trustedPeers = listener.trustedPeers
+        outsiderWishes = RateLimiter(perSecond: wishesPerSecond)
         self.connectionLimit = connectionLimit
         self.number = number
         tracing = TracingContext(configuration.tracing)
@@ -43,6 +50,12 @@ final class ListenerContext {
         self.routes = routes
         neverPaths = PathGlobTable(configuration.tracing.sampling.neverPaths)
     }
+
+    /// Whether the word of this caller counts; asked once for each connection.
+    func trusts(_ peer: SocketAddress) -> Bool { trustedPeers?.contains(peer) ?? true }
+
+    /// Takes one outsider's wish to be recorded; false if this second's are used up.
+    func grantsWish(nowMicroseconds: UInt64) -> Bool { outsiderWishes.take(nowMicroseconds: nowMicroseconds) }
 
     /// Whether one more connection may stay open; if so it counts until ``connectionClosed()``.
     func admitConnection() -> Bool {

@@ -17,6 +17,8 @@ final class Worker {
     var fields = FieldTable()
     /// Scratch: the `tracestate` of the head parsed last.
     var traceState = TraceState()
+    /// Scratch: entries of X-Forwarded-For, in the head parsed last, that are too many to go on.
+    var surplusForwardedCount = 0
     var random = IDRandom()
     private var sampler: Sampler
     private let wakeReporter: Bell
@@ -41,15 +43,23 @@ final class Worker {
     private let log: Log
     private(set) var openCount = 0
     private let connectionLimit: Int
+    private let bufferPages: Int
+    private let overloadMarks: OverloadMarks
+    /// Refused connections that the log knows of.
+    private var toldRefusedCount = 0
 
-    /// - Parameter connectionLimit: downstream connections beyond it, over all listeners, are closed at once.
+    /// - Parameters:
+    ///   - bufferPages: memory of all buffers, in pages of ``BufferPool/pageSize``.
+    ///   - connectionLimit: downstream connections beyond it, over all listeners, are closed at once.
     init(
-        loop: EventLoop, bufferLimit: Int, connectionLimit: Int, sampler: Sampler, metrics: WorkerMetrics,
+        loop: EventLoop, bufferPages: Int, connectionLimit: Int, sampler: Sampler, metrics: WorkerMetrics,
         ring: SpanRing, wakeReporter: Bell, log: Log
     ) {
         self.loop = loop
         backOff = BackOffQueue(on: loop)
-        buffers = BufferPool(limit: bufferLimit)
+        buffers = BufferPool(limit: bufferPages, pages: bufferPages)
+        self.bufferPages = bufferPages
+        overloadMarks = OverloadMarks(pages: bufferPages)
         self.connectionLimit = connectionLimit
         self.sampler = sampler
         self.metrics = metrics
@@ -130,6 +140,39 @@ final class Worker {
         epochOffset = Clock.epochMicroseconds &- Clock.monotonicMicroseconds
         for upstream in upstreams { upstream.retryBudget.secondPassed() }
         publishGauges()
+        if isPressed { relieve() }
+        tellOfRefusals()
+    }
+
+    // MARK: Overload
+
+    /// Whether anything has to be given up for want of buffers.
+    @inline(__always)
+    var isPressed: Bool { buffers.pagesInUse >= overloadMarks.spans }
+
+    var overloadStage: OverloadStage { overloadMarks.stage(atPages: buffers.pagesInUse) }
+
+    /// Once a second while buffers run short.
+    private func relieve() {
+        let stage = overloadStage
+        log.limited(
+            .warn, key: "buffers run short", everySeconds: 10, nil,
+            ["bytes": String(buffers.pagesInUse * BufferPool.pageSize), "stage": "\(stage)"])
+        guard stage >= .keepAlive else { return }
+        for connection in downstreams {
+            guard let connection, connection.isIdle else { continue }
+            connection.setDeadline(milliseconds: Self.farewellMilliseconds)
+            metrics.keepAliveShed()
+        }
+    }
+
+    private func tellOfRefusals() {
+        let count = listeners.reduce(0) { $0 + $1.refusedCount }
+        guard count > toldRefusedCount else { return }
+        log.limited(
+            .warn, key: "out of file descriptors", everySeconds: 10, "out of file descriptors: connections are refused",
+            ["refused": String(count - toldRefusedCount)])
+        toldRefusedCount = count
     }
 
     private func publishGauges() {
@@ -145,6 +188,7 @@ final class Worker {
         metrics.gauges(
             upstreamsOpen: open, upstreamsIdle: idle, buffersInUse: buffers.inUse,
             buffersRefused: buffers.refusedCount, acceptsRefused: listeners.reduce(0) { $0 + $1.refusedCount })
+        metrics.memory(pages: buffers.pagesInUse, limit: bufferPages, stage: overloadStage)
     }
 
     // MARK: Downstream connections
@@ -188,12 +232,13 @@ final class Worker {
 
     /// Parses the head at the front of a connection's input once more, because the scratch table
     /// was used by another exchange while this one waited for its upstream.
-    func reparse(_ input: borrowing Buffer, listener: ListenerContext) -> Bool {
+    func reparse(_ input: borrowing Buffer, from downstream: DownstreamConnection) -> Bool {
+        let listener = downstream.listener
         do throws(SyntaxError) {
             let bytes = input.readable
             let progress = try parseRequestHead(bytes, alreadySeen: 0, limits: listener.headLimits, fields: &fields)
             guard case .complete = progress else { return false }
-            _ = RequestFacts(bytes, fields: &fields, listener: listener, worker: self)
+            _ = RequestFacts(bytes, fields: &fields, from: downstream, listener: listener, worker: self)
             return true
         } catch {
             return false
@@ -204,13 +249,16 @@ final class Worker {
 
     /// Keeps or mints ids and decides on recording.
     ///
-    /// - Parameter path: with or without query.
+    /// - Parameters:
+    ///   - path: with or without query.
+    ///   - isTrusted: whether the caller may ask for debug, and for a recording at any rate.
     func decide(
-        _ extracted: Extracted, rule: SamplingRule, method: Method, path: Span<UInt8>, listener: ListenerContext,
-        nowMicroseconds: UInt64
+        _ received: Extracted, rule: SamplingRule, method: Method, path: Span<UInt8>, listener: ListenerContext,
+        isTrusted: Bool, nowMicroseconds: UInt64
     ) -> TraceDecision {
         let tracing = listener.tracing
         let rule = rule == .inherit && listener.isNeverSampled(method, path) ? .never : rule
+        let extracted = isTrusted ? received : wish(received, on: listener, nowMicroseconds)
         let traceID = Hop.traceID(for: extracted, width: tracing.traceIDWidth, random: &random)
         let decision = sampler.decide(
             extracted, traceID: traceID, rule: rule, nowMicroseconds: nowMicroseconds)
@@ -219,6 +267,19 @@ final class Worker {
         let hop = Hop(
             extracted, traceID: traceID, sampling: decision.sampling, mode: tracing.mode, random: &random)
         return TraceDecision(hop: hop, isRecorded: decision.sampling.isRecorded)
+    }
+
+    /// What is left of an outsider's trace context.
+    private func wish(_ received: Extracted, on listener: ListenerContext, _ now: UInt64) -> Extracted {
+        switch received.context.sampling {
+        case .debug: metrics.outsiderWished(.debugDropped)
+        case .accept where listener.grantsWish(nowMicroseconds: now):
+            metrics.outsiderWished(.granted)
+            return received
+        case .accept: metrics.outsiderWished(.capped)
+        case .deny, .undecided: return received
+        }
+        return received.undecided
     }
 
     func decideRefused(listener: ListenerContext) -> TraceDecision {
@@ -234,6 +295,7 @@ final class Worker {
 
     /// Hands finished spans to the reporter; a full ring counts them as dropped.
     func record(_ spans: inout SpanRecord) {
+        if isPressed { return ring.shed(&spans) }
         if ring.push(&spans) { wakeReporter.ring() }
     }
 }

@@ -21,8 +21,8 @@ struct WorkerPlan: Sendable {
     let log: Log
 
     private static let resolutionPollMilliseconds = 20
-    /// Blocks of 64 KiB of all workers; only their touched pages are resident.
-    private static let bufferLimit = 65_536
+    /// A worker with less could serve hardly anybody.
+    private static let leastBufferPages = 64
 
     /// The worker's whole life, on its own thread.
     func run() {
@@ -37,7 +37,7 @@ struct WorkerPlan: Sendable {
     private func runWorker() throws(EventLoopError) {
         let loop = try EventLoop()
         let worker = Worker(
-            loop: loop, bufferLimit: Self.bufferLimit / configuration.workers,
+            loop: loop, bufferPages: bufferPages,
             connectionLimit: connectionLimit, sampler: sampler,
             metrics: metrics, ring: ring, wakeReporter: wakeReporter, log: log)
         let resolver = try Resolver(on: loop)
@@ -87,20 +87,32 @@ struct WorkerPlan: Sendable {
     /// The caps of the configuration are the process's; a worker sees about its share of the requests.
     private var sampler: Sampler {
         let sampling = configuration.tracing.sampling
-        func share(_ cap: Int) -> Int { cap == 0 ? 0 : max(1, cap / configuration.workers) }
         return Sampler(
-            threshold: sampling.threshold, maxTracesPerSecond: share(sampling.maxTracesPerSecond),
-            debugPerSecond: share(sampling.debugPerSecond))
+            threshold: sampling.threshold, maxTracesPerSecond: rateShare(sampling.maxTracesPerSecond),
+            debugPerSecond: rateShare(sampling.debugPerSecond))
+    }
+
+    /// What one worker may have of a number a second; 0 stays 0.
+    private func rateShare(_ cap: Int) -> Int { cap == 0 ? 0 : max(1, cap / configuration.workers) }
+
+    /// One worker's share of the memory for buffers.
+    private var bufferPages: Int {
+        max(Self.leastBufferPages, configuration.limits.bufferBytes / BufferPool.pageSize / configuration.workers)
+    }
+
+    /// Downstream connections that a process with so many descriptors can serve: each may need one upstream connection.
+    static func connectionCapacity(_ configuration: Configuration, descriptorLimit: Int) -> Int {
+        max(0, (descriptorLimit - reservedDescriptors(configuration)) / 2)
     }
 
     /// Descriptors kept for listeners, the reporter, the admin listener and the log; and for health checks.
-    private var reservedDescriptors: Int {
+    private static func reservedDescriptors(_ configuration: Configuration) -> Int {
         64 + (configuration.upstreams.contains { $0.healthCheck != nil } ? HealthChecker.probeLimit : 0)
     }
 
-    /// Each downstream connection may need one upstream connection.
     private var connectionLimit: Int {
-        let possible = max(16, (descriptorLimit - reservedDescriptors) / 2 / configuration.workers)
+        let capacity = Self.connectionCapacity(configuration, descriptorLimit: descriptorLimit)
+        let possible = max(16, capacity / configuration.workers)
         let wanted = configuration.limits.connections
         return wanted == 0 ? possible : min(possible, share(wanted))
     }
@@ -125,7 +137,7 @@ struct WorkerPlan: Sendable {
             let context = ListenerContext(
                 number: UInt16(clamping: number), listener, routes: routes,
                 connectionLimit: listener.maximumConnections == 0 ? Int.max : share(listener.maximumConnections),
-                configuration)
+                wishesPerSecond: rateShare(listener.outsiderSampledPerSecond), configuration)
             contexts.append((listeners[number], context))
         }
         return contexts

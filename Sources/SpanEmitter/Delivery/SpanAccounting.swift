@@ -14,6 +14,8 @@ public enum DropReason: Int, CaseIterable, Sendable {
     case partial
     /// Still unsent when the process had to end.
     case shutdown
+    /// Buffers ran short, and spans are what is given up first.
+    case overload
 
     /// As a metrics label.
     public var label: String {
@@ -24,6 +26,7 @@ public enum DropReason: Int, CaseIterable, Sendable {
         case .tooLarge: "too_large"
         case .partial: "partial"
         case .shutdown: "shutdown"
+        case .overload: "overload"
         }
     }
 }

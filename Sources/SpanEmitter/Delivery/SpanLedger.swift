@@ -36,15 +36,17 @@ final class SpanLedger: Sendable {
 
     func snapshot() -> SpanAccounting {
         books.withLock { books in
-            var (pushed, refused): (UInt64, UInt64) = (0, 0)
+            var (pushed, refused, shed): (UInt64, UInt64, UInt64) = (0, 0, 0)
             for ring in rings {
                 pushed += ring.pushedCount
                 refused += ring.droppedCount
+                shed += ring.shedCount
             }
-            var accounting = SpanAccounting(started: pushed + refused, exporters: books.exporters)
+            var accounting = SpanAccounting(started: pushed + refused + shed, exporters: books.exporters)
             for index in accounting.exporters.indices {
                 accounting.exporters[index].queued += pushed - books.drained
                 accounting.exporters[index].dropped[DropReason.ringFull.rawValue] = refused
+                accounting.exporters[index].dropped[DropReason.overload.rawValue] = shed
             }
             return accounting
         }

@@ -21,6 +21,8 @@ public final class SpanRing: @unchecked Sendable {
     let pushed = Atomic<UInt64>(0)
     /// Spans refused since the start; written by the worker.
     let refused = Atomic<UInt64>(0)
+    /// Spans given up without a look at the ring; written by the worker.
+    private let givenUp = Atomic<UInt64>(0)
     /// Keeps the two writers 128 bytes apart: neighbouring cache lines are fetched in pairs.
     private let padding = InlineArray<16, UInt64>(repeating: 0)
     /// Records drained since the start; written by the reporter.
@@ -58,6 +60,13 @@ public final class SpanRing: @unchecked Sendable {
         return used >= mask >> 2 ? wake() : false
     }
 
+    /// The worker only: counts the spans of a record that is given up for want of memory elsewhere.
+    ///
+    /// - Parameter record: not changed, as in ``push(_:)``.
+    public func shed(_ record: inout SpanRecord) {
+        givenUp.store(givenUp.load(ordering: .relaxed) &+ record.spanCount, ordering: .relaxed)
+    }
+
     private func wake() -> Bool {
         guard wokenTail != seenTail else { return false }
         wokenTail = seenTail
@@ -90,6 +99,8 @@ public final class SpanRing: @unchecked Sendable {
     var pushedCount: UInt64 { pushed.load(ordering: .acquiring) }
     /// Any thread: spans that found the ring full.
     public var droppedCount: UInt64 { refused.load(ordering: .relaxed) }
+    /// Any thread: spans given up by ``shed(_:)``.
+    public var shedCount: UInt64 { givenUp.load(ordering: .relaxed) }
 
     deinit { unsafe slots.deallocate() }
 }

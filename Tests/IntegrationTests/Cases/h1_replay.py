@@ -2,7 +2,7 @@
 """Replay raw HTTP/1.1 cases through a proxy and judge what comes out on both sides.
 
   h1_replay.py --proxy 127.0.0.1:8080 --upstream-port 9000 --cases h1-cases.json --json out.json
-               [--only PREFIX] [--ours] [--trace] [--pieces N] [-v]
+               [--only PREFIX] [--ours] [--trace] [--pieces N] [--outsider HOST:PORT] [-v]
 
 The proxy under test must send every request to 127.0.0.1:<upstream-port>.  A recording upstream with a
 strict referee parser is started here.  Verdict per case: ok / FAIL / crit.
@@ -10,6 +10,7 @@ strict referee parser is started here.  Verdict per case: ok / FAIL / crit.
 --ours  : judge by the stricter field "ours" instead of "expect".
 --trace : also check the trace / X-Forwarded-For assertions (only meaningful for a tracing proxy).
 --pieces: send the first 4 KiB of every part in pieces of N bytes, so that the parser sees each split.
+--outsider: cases with "peer": "outsider" go to this address of the proxy, where 127.0.0.1 is not trusted.
 --upstream-port 0 takes a free port and prints it; --proxy @FILE waits until FILE names the proxy's address.
 Loopback only, sequential, stdlib only.
 """
@@ -360,7 +361,7 @@ def run_case(a, up, case):
         method = m0.group(1) if m0 else "GET"
     up.reset_log()
     t0 = time.monotonic()
-    s = socket.create_connection(a.addr, timeout=3)
+    s = socket.create_connection(a.outsider_addr if case.get("peer") == "outsider" else a.addr, timeout=3)
     s.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     res = dict(replies=[], infos=[], hang=False, closed=False, probe=None, viol=[])
     try:
@@ -583,25 +584,32 @@ def judge(case, res, ours, trace):
     return ("ok" if good else "FAIL"), tag, why
 
 
+def address(text):
+    """HOST:PORT, or @FILE that will hold it."""
+    if text.startswith("@"):
+        deadline = time.monotonic() + 60
+        while not (os.path.exists(text[1:]) and open(text[1:]).read().endswith("\n")):
+            if time.monotonic() > deadline:
+                sys.exit("no proxy address in %s" % text[1:])
+            time.sleep(0.02)
+        text = open(text[1:]).read().strip()
+    h, _, p = text.rpartition(":")
+    return h, int(p)
+
+
 def main():
     ap = argparse.ArgumentParser()
     ap.add_argument("--proxy", required=True); ap.add_argument("--upstream-port", type=int, default=0)
     ap.add_argument("--cases", default=os.path.join(os.path.dirname(os.path.abspath(__file__)), "h1-cases.json"))
     ap.add_argument("--json"); ap.add_argument("--only", default=""); ap.add_argument("--ours", action="store_true")
-    ap.add_argument("--pieces", type=int, default=0)
+    ap.add_argument("--pieces", type=int, default=0); ap.add_argument("--outsider")
     ap.add_argument("--trace", action="store_true"); ap.add_argument("-v", action="store_true")
     ap.add_argument("--timeout", type=float, default=1.5); ap.add_argument("--idle", type=float, default=0.12)
     a = ap.parse_args()
     up = Upstream(a.upstream_port); up.start()
     print("upstream-port %d" % up.ls.getsockname()[1], flush=True)
-    if a.proxy.startswith("@"):
-        deadline = time.monotonic() + 60
-        while not (os.path.exists(a.proxy[1:]) and open(a.proxy[1:]).read().endswith("\n")):
-            if time.monotonic() > deadline:
-                sys.exit("no proxy address in %s" % a.proxy[1:])
-            time.sleep(0.02)
-        a.proxy = open(a.proxy[1:]).read().strip()
-    h, _, p = a.proxy.rpartition(":"); a.addr = (h, int(p))
+    a.addr = address(a.proxy)
+    a.outsider_addr = address(a.outsider) if a.outsider else a.addr
     cases = [c for c in json.load(open(a.cases))["cases"] if c["id"].startswith(a.only)]
     out, dead = [], 0
     for c in cases:

@@ -168,6 +168,45 @@ struct ConfigurationTests {
     }
 
     @Test(
+        "An endpoint that is a listener of the file is a mistake, with its place",
+        arguments: [
+            ("127.0.0.1:5000", "127.0.0.1:5000", true), ("0.0.0.0:5000", "127.0.0.9:5000", true),
+            ("0.0.0.0:5000", "localhost:5000", true), ("[::]:5000", "[::1]:5000", true),
+            ("[::1]:5000", "localhost:5000", true), ("127.0.0.1:5000", "0.0.0.0:5000", true),
+            ("unix:/run/a", "unix:/run/a", true), ("127.0.0.1:5000", "127.0.0.2:5000", false),
+            ("127.0.0.1:5000", "127.0.0.1:5001", false), ("0.0.0.0:5000", "10.0.0.1:5000", false),
+            ("[::]:5000", "127.0.0.1:5000", false), ("unix:/run/a", "unix:/run/b", false),
+            ("0.0.0.0:0", "127.0.0.1:1", false),
+        ])
+    func ownListener(_ listener: String, _ endpoint: String, _ isOwn: Bool) {
+        let found = mistakes(
+            """
+            listeners: [ { name: front, address: "\(listener)", routes: [ { upstream: a } ] } ]
+            upstreams: { a: { endpoints: ["app.example:5000", "\(endpoint)"] } }
+            """)
+        let message = "p.yaml:2:51: '\(endpoint)' is the listener 'front' of this proxy, expected another address"
+        #expect(found == (isOwn ? [message] : []))
+    }
+
+    @Test("Trusted networks are read, and what is none is a mistake with its place")
+    func trustedNetworks() throws {
+        func text(_ list: String) -> String {
+            """
+            listeners: [ { address: "127.0.0.1:5000", trusted_cidrs: \(list), routes: [ { upstream: a } ] } ]
+            upstreams: { a: { endpoints: ["app.example:5000"] } }
+            """
+        }
+        #expect(try load(small).listeners[0].trustedPeers == nil)
+        #expect(try load(text("[]")).listeners[0].trustedPeers?.blocks == [])
+        let peers = try #require(try load(text("[10.0.0.0/8, \"::1/128\", unix]")).listeners[0].trustedPeers)
+        #expect(peers.includesUnix && peers.blocks.count == 2)
+        #expect(
+            mistakes(text("[10.0.0.1/8]")) == [
+                "p.yaml:1:59: '10.0.0.1/8' is no network, expected a network such as 10.0.0.0/8 or ::1/128, or unix"
+            ])
+    }
+
+    @Test(
         "A wrong value of a route's retry or an upstream's bounds is a mistake",
         arguments: [
             ("{ attempts: 1 }", "{ percent: 20 }", "'on' is missing"),

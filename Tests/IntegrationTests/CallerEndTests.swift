@@ -1,0 +1,118 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import TestSupport
+import Testing
+
+@Suite("Callers that half-close or go away")
+struct CallerEndTests {
+    @Test("A caller that half-closes gets its whole answer, also a long one that it reads slowly")
+    func wholeAnswer() throws {
+        let body = Pattern.bytes(20_000_000)
+        let stage = try Stage { exchange in
+            _ = try exchange.body()
+            try exchange.reply(body: body)
+        }
+        for sent in [request("GET", "/"), request("POST", "/", body: "x")] {
+            let peer = try stage.proxy.connect()
+            peer.limitReceiveBuffer(to: 1 << 16)
+            try peer.send(sent)
+            peer.closeWriting()
+            let head = try peer.receiveHead()
+            #expect(head.status == 200)
+            var received: [UInt8] = []
+            while received.count < body.count {
+                let part = try peer.receive()
+                guard !part.isEmpty else { break }
+                received += part
+            }
+            #expect(received == body)
+        }
+    }
+
+    @Test("Requests that were pipelined before a half-close are all answered, then the connection ends")
+    func pipelined() throws {
+        let stage = try Stage { try $0.reply(text: $0.head.target) }
+        let peer = try stage.proxy.connect()
+        try peer.send((0..<10).map { request("GET", "/\($0)") }.joined())
+        peer.closeWriting()
+        for number in 0..<10 { #expect(try peer.receiveResponse().body.text == "/\(number)") }
+        #expect(peer.isClosed())
+    }
+
+    @Test("A half-close in the middle of a request ends it, and nothing whole reaches the upstream")
+    func midRequest() throws {
+        let stage = try Stage()
+        for text in ["GET / HT", "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 10\r\n\r\nabc"] {
+            let peer = try stage.proxy.connect()
+            try peer.send(text)
+            peer.closeWriting()
+            #expect(peer.isClosed())
+        }
+        #expect(stage.upstream.requests.allSatisfy { !$0.isComplete })
+    }
+
+    enum Moment: String, CaseIterable, Sendable { case beforeTheHead, amidTheBody, amidTheRequest }
+
+    @Test(
+        "A caller that goes away takes its upstream exchange with it at once, and both spans say client_closed",
+        arguments: Moment.allCases)
+    func goesAway(moment: Moment) throws {
+        let closed = Observed<ContinuousClock.Instant?>(nil)
+        let stage = try Stage { exchange in
+            if moment == .amidTheBody {
+                try exchange.send("HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\nabc")
+            }
+            if moment == .amidTheRequest { _ = try exchange.peer.receive(exactly: 3) }
+            if exchange.peer.isClosed(within: 20) { closed.change { $0 = .now } }
+            exchange.close()
+        }
+        let peer = try stage.proxy.connect()
+        let isPost = moment == .amidTheRequest
+        try peer.send(isPost ? "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 1000\r\n\r\nabc" : request())
+        if moment == .amidTheBody { _ = try peer.receive(through: Array("abc".utf8)) }
+        try stage.upstream.waitForHeads()
+        let start = ContinuousClock.now
+        peer.reset()
+        #expect(closed.wait { $0 != nil })
+        let took = try #require(closed.current) - start
+        // 100 ms are promised; tests run beside compilers.
+        #expect(took < .milliseconds(500), "it took \(took)")
+        let spans = try stage.collector.spans(2)
+        #expect(Set(spans.map(\.kind)) == [.server, .client])
+        for span in spans {
+            #expect(span.tags["proxy.reason"] == "client_closed")
+            #expect(span.tags["error"] == nil)
+        }
+    }
+}
+
+@Suite("IPv6")
+struct IPv6Tests {
+    @Test("IPv6 peers and upstreams stand in spans as such, and Host may hold an address in brackets")
+    func spans() throws {
+        let stage = try Stage(upstream: .ipv6(port: 0), script: FakeUpstream.echo) { $0.address = "[::1]:0" }
+        let text = "GET / HTTP/1.1\r\nHost: [2001:db8::1]:8080\r\n\r\n"
+        #expect(try stage.forward(text).received["host"] == "[2001:db8::1]:8080")
+        _ = try stage.collector.spans(2)
+        let posts = stage.collector.posts.map { String(decoding: $0.body.bytes, as: UTF8.self) }.joined()
+        #expect(
+            posts.contains("\"port\":\(stage.upstream.address.port),\"ipv6\":\"::1\""), "\(posts)")
+        #expect(!posts.contains("ipv4"), "\(posts)")
+    }
+
+    @Test("A zone in Host is refused")
+    func zone() throws {
+        let stage = try Stage()
+        for host in ["[fe80::1%25eth0]", "[fe80::1%eth0]"] {
+            #expect(try stage.proxy.exchange("GET / HTTP/1.1\r\nHost: \(host)\r\n\r\n").status == 400)
+        }
+    }
+
+    @Test("A listener on [::] takes IPv6 only, and leaves the port of 0.0.0.0 to another")
+    func wildcard() throws {
+        let stage = try Stage.configured { $0.address = "[::]:0" }
+        let port = try stage.proxy.address().port
+        #expect(try Peer(to: .ipv6(port: port)).exchange(request()).status == 200)
+        #expect(throws: SocketError.self) { try Peer(to: .ipv4(port: port)) }
+    }
+}

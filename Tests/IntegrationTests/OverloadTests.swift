@@ -1,0 +1,230 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import Foundation
+import TestSupport
+import Testing
+
+/// One worker with 256 pages of 4 KiB for its buffers; responses whose heads do not end take ten of them each,
+/// and their requests one.
+@Suite("Overload")
+struct OverloadTests {
+    private static let pagesOfOne = 11
+
+    private func stage(_ script: @escaping FakeUpstream.Script = FakeUpstream.echo) throws -> Stage {
+        try Stage(
+            script: { exchange in
+                guard exchange.head.target == "/hold" else { return try script(exchange) }
+                let head = "HTTP/1.1 200 OK\r\nX: "
+                try exchange.send(head + String(repeating: "x", count: (Self.pagesOfOne - 1) * 4096 - head.utf8.count))
+                _ = exchange.peer.isClosed(within: 60)
+                exchange.close()
+            },
+            configure: {
+                $0.further = ["limits: { buffers: 1MiB }"]
+                $0.upstreams["app"]?.append("timeouts: { response: 60s }")
+            })
+    }
+
+    /// Holds about so many pages until the peers are reset.
+    private func hold(pages: Int, on stage: Stage) throws -> [Peer] {
+        let before = try stage.proxy.metrics()["propagating_proxy_buffers"]
+        let peers = try (0..<pages / Self.pagesOfOne).map { _ in
+            let peer = try stage.proxy.connect()
+            try peer.send(request("GET", "/hold"))
+            return peer
+        }
+        let held = peers.count * Self.pagesOfOne
+        let metrics = try stage.proxy.metrics {
+            $0["propagating_proxy_buffer_bytes"] >= held * 4096
+                && $0["propagating_proxy_buffers"] >= before + 2 * peers.count
+        }
+        let bytes = metrics["propagating_proxy_buffer_bytes"]
+        #expect((held * 4096...(held + 8) * 4096).contains(bytes), "\(bytes / 4096) pages")
+        return peers
+    }
+
+    private func balance(_ metrics: Metrics) -> Bool {
+        metrics["propagating_proxy_spans_started_total"] == metrics["propagating_proxy_spans_exported_total"]
+            + metrics["propagating_proxy_spans_dropped_total"] + metrics["propagating_proxy_spans_queued"]
+    }
+
+    @Test("At 70 % of the buffers spans are dropped and counted, and requests are served as ever")
+    func spans() throws {
+        let stage = try stage()
+        #expect(try stage.proxy.exchange(request()).status == 200)
+        let held = try hold(pages: 187, on: stage)
+        let peer = try stage.proxy.connect()
+        for _ in 0..<5 { #expect(try peer.exchange(request())["connection"] == nil) }
+        let metrics = try stage.proxy.metrics { $0["propagating_proxy_overload_stage"] == 1 }
+        #expect(metrics["propagating_proxy_overload_stage"] == 1)
+        #expect(metrics["propagating_proxy_spans_dropped_total", ["reason": "overload"]] == 10)
+        #expect(metrics["propagating_proxy_spans_started_total"] == 12, "those of the held requests are still to come")
+        #expect(balance(metrics))
+        for peer in held { peer.reset() }
+        let after = try stage.proxy.metrics { $0["propagating_proxy_overload_stage"] == 0 }
+        let dropped = after["propagating_proxy_spans_dropped_total", ["reason": "overload"]]
+        #expect(try peer.exchange(request()).status == 200)
+        let exported = 2 + 2 * held.count + 10 - dropped + 2
+        #expect(try stage.collector.spans(exported).count == exported)
+        #expect(balance(try stage.proxy.metrics()))
+    }
+
+    @Test("At 80 % connections end after their response, and idle ones at once")
+    func keepAlive() throws {
+        let stage = try stage()
+        let idle = try stage.proxy.connect()
+        #expect(try idle.exchange(request()).status == 200)
+        let held = try hold(pages: 209, on: stage)
+        let peer = try stage.proxy.connect()
+        let response = try peer.exchange(request())
+        #expect(response.status == 200)
+        #expect(response["connection"] == "close")
+        #expect(peer.isClosed())
+        #expect(idle.isClosed(within: 10))
+        let metrics = try stage.proxy.metrics { $0["propagating_proxy_overload_stage"] == 2 }
+        #expect(metrics["propagating_proxy_overload_stage"] == 2)
+        #expect(metrics["propagating_proxy_overload_connections_ended_total"] >= 2)
+        #expect(stage.proxy.log.contains("buffers run short"))
+        _ = held
+    }
+
+    @Test("At 90 % new requests are 503 with the reason, and so are heads that have begun; then all is well again")
+    func requests() throws {
+        let stage = try stage()
+        let held = try hold(pages: 242, on: stage)
+        for _ in 0..<3 {
+            let response = try stage.proxy.exchange(request("POST", "/", body: "x"))
+            #expect(response.status == 503)
+            #expect(response.body.text == "this proxy is overloaded\n")
+            #expect(response["connection"] == "close")
+        }
+        #expect(stage.upstream.requests.allSatisfy { $0.head.method == "GET" })
+        let metrics = try stage.proxy.metrics { $0["propagating_proxy_overload_stage"] == 3 }
+        #expect(metrics["propagating_proxy_local_replies_total", ["reason": "overload"]] == 3)
+        #expect(balance(metrics))
+        let begun = try stage.proxy.connect()
+        try begun.send("GET / HT")
+        #expect(try begun.receiveResponse().status == 503)
+        for peer in held { peer.reset() }
+        let after = try stage.proxy.metrics { $0["propagating_proxy_buffer_bytes"] == 0 }
+        #expect(after["propagating_proxy_buffers"] == 0)
+        #expect(try stage.proxy.exchange(request()).status == 200)
+    }
+
+    @Test("A body passes whole while buffers are nearly used up")
+    func bodyUnderPressure() throws {
+        let go = Observed(false)
+        let stage = try stage { exchange in
+            go.wait(seconds: 60) { $0 }
+            try exchange.reply(body: exchange.body().bytes)
+        }
+        let body = Pattern.bytes(3_000_000)
+        let peer = try stage.proxy.connect()
+        try peer.send("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: \(body.count)\r\n\r\n")
+        try stage.upstream.waitForHeads()
+        let held = try hold(pages: 242, on: stage)
+        Thread.detachNewThread {
+            try? peer.send(body)
+        }
+        go.change { $0 = true }
+        #expect(try peer.receiveResponse().body.bytes == body)
+        _ = held
+    }
+}
+
+/// A shell sets the limit of open files; the proxy cannot raise it.
+@Suite("Out of file descriptors")
+struct DescriptorTests {
+    private func start(limit: Int, _ text: ConfigurationText) throws -> ProxyProcess {
+        let folder = try TemporaryFolder()
+        let file = try folder.write(text.yaml, to: "proxy.yaml")
+        return try ProxyProcess(
+            program: "/bin/sh", ["-c", "ulimit -n \(limit); exec \"$0\" --config \"$1\"", ProxyProcess.binary, file],
+            folder: folder)
+    }
+
+    @Test("Connections that the limit of open files has no room for are refused at the start, with both numbers")
+    func refusedAtStart() throws {
+        for line in ["limits: { connections: 500 }", "max_connections: 500"] {
+            var text = ConfigurationText(upstream: .ipv4(port: 9))
+            if line.hasPrefix("limits") { text.further = [line] } else { text.listener = [line] }
+            let proxy = try start(limit: 400, text)
+            #expect(proxy.program.waitForExit() == 1)
+            #expect(proxy.log.contains("is 500, but the limit of 400 open files leaves room for 168"), "\(proxy.log)")
+        }
+    }
+
+    @Test("The soft limit of open files is raised to the hard one")
+    func raised() throws {
+        let folder = try TemporaryFolder()
+        let file = try folder.write(ConfigurationText(upstream: .ipv4(port: 9)).yaml, to: "proxy.yaml")
+        let proxy = try ProxyProcess(
+            program: "/bin/sh", ["-c", "ulimit -Sn 50; exec \"$0\" --config \"$1\"", ProxyProcess.binary, file],
+            folder: folder)
+        try proxy.waitUntilReady()
+        let limits = try String(contentsOfFile: "/proc/\(proxy.program.pid)/limits", encoding: .utf8)
+        let words = try #require(limits.split(separator: "\n").first { $0.hasPrefix("Max open files") })
+            .split(separator: " ")
+        #expect(words[3] == words[4] && words[3] != "50", "\(words)")
+    }
+
+    @Test("Out of descriptors, callers are refused without a spinning processor, and served again once there are some")
+    func accept() throws {
+        let upstream = try FakeUpstream()
+        let proxy = try start(limit: 34, ConfigurationText(upstream: upstream.address))
+        try proxy.waitUntilReady()
+        let admin = try proxy.connect(to: "admin")
+        try admin.send("GET /metrics HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
+        _ = try admin.receiveResponse()
+        var peers: [Peer] = []
+        let before = proxy.program.cpuSeconds
+        let start = ContinuousClock.now
+        while ContinuousClock.now - start < .seconds(3) {
+            peers.append(try proxy.connect())
+            usleep(30_000)
+        }
+        let used = proxy.program.cpuSeconds - before
+        #expect(used < 1, "\(used) s of 3 s")
+        #expect(peers.contains { $0.isClosed(within: 0.01) })
+        for peer in peers { peer.close() }
+        let deadline = ContinuousClock.now + .seconds(15)
+        var served = false
+        while !served, ContinuousClock.now < deadline {
+            served = (try? proxy.exchange(request()).status) == 200
+        }
+        #expect(served)
+        let metrics = try proxy.metrics {
+            $0["propagating_proxy_downstream_connections_refused_total", ["reason": "descriptors"]] > 0
+        }
+        #expect(metrics["propagating_proxy_downstream_connections_refused_total", ["reason": "descriptors"]] > 0)
+        _ = proxy.program.waitForOutput { $0.contains("out of file descriptors") }
+        let lines = proxy.log.split(separator: "\n").filter { $0.contains("out of file descriptors") }
+        #expect((1...2).contains(lines.count), "\(lines)")
+        #expect(proxy.terminate() == 0)
+    }
+
+    @Test("No descriptor for an upstream connection is 503 with the reason, and no fault of the upstream")
+    func upstream() throws {
+        let upstream = try FakeUpstream()
+        let proxy = try start(limit: 34, ConfigurationText(upstream: upstream.address))
+        try proxy.waitUntilReady()
+        // The last free descriptors go to callers; requests then find none.
+        var peers: [Peer] = []
+        var reasons: Set<String> = []
+        for _ in 0..<40 where reasons.isEmpty {
+            let peer = try proxy.connect()
+            peers.append(peer)
+            for peer in peers {
+                guard let response = try? peer.exchange(request()) else { continue }
+                if response.status == 503 { reasons.insert(response.body.text) }
+            }
+            upstream.closeConnections()
+        }
+        #expect(reasons == ["this proxy is out of file descriptors\n"])
+        for peer in peers { peer.close() }
+        let metrics = try proxy.metrics()
+        #expect(metrics["propagating_proxy_local_replies_total", ["reason": "out_of_descriptors"]] > 0)
+        #expect(metrics["propagating_proxy_upstream_errors_total", ["reason": "out_of_descriptors"]] == 0)
+        #expect(metrics["propagating_proxy_upstream_errors_total", ["reason": "connect_failed"]] == 0)
+    }
+}
