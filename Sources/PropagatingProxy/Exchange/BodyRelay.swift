@@ -142,7 +142,7 @@ struct BodyRelay: BitwiseCopyable {
     private static func line(at start: Int, in lines: Span<UInt8>) -> Span<UInt8> {
         var end = start
         while end < lines.count, lines[end] != UInt8(ascii: "\n") { end += 1 }
-        return lines.extracting(start..<min(end + 1, lines.count))
+        return lines.extracting(start..<min(end + 1, lines.count))  // bounded: end starts at start, which has a line
     }
 
     private static func carriesTrace(_ line: Span<UInt8>) -> Bool {
