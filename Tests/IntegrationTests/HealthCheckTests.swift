@@ -122,6 +122,15 @@ struct HealthCheckTests {
         #expect(stage.upstream.waitUntilIdle(connections: 1))
     }
 
+    @Test("A probe whose answer is whole is over, also where the endpoint keeps the connection open")
+    func keptOpen() throws {
+        let stage = try Stage(script: { try $0.reply(text: "well") }) {
+            $0.upstreams["app"]?.append("health_check: { interval: 1h }")
+        }
+        _ = try stage.upstream.requests(1)
+        #expect(stage.upstream.waitUntilIdle(within: 0.9))
+    }
+
     @Test("When all endpoints fail their checks, all are used")
     func panic() throws {
         let group = try EndpointGroup(2, ["health_check: { \(fast) }"]) { number, exchange in

@@ -89,14 +89,14 @@ final class ProbeConnection: Socket {
         guard readCount <= Self.byteLimit else { return conclude(.failed(reason: "the response is too large")) }
         guard concluded != nil else { return input.release() }  // the body, which nobody needs
         do throws(SyntaxError) {
-            if let status = try finalStatus() { conclude(status) }
+            if let head = try finalHead() { conclude(head) }
         } catch {
             conclude(.failed(reason: "malformed response"))
         }
     }
 
-    /// The status of the final response, once its head is whole; interim ones are skipped.
-    private func finalStatus() throws(SyntaxError) -> UInt16? {
+    /// The head of the final response, once it is whole; interim ones are skipped.
+    private func finalHead() throws(SyntaxError) -> ResponseHead? {
         while true {
             let progress = try parse(input)
             guard case .complete(let head) = progress else {
@@ -105,7 +105,7 @@ final class ProbeConnection: Socket {
             }
             seenCount = 0
             input.consume(Int(head.length))
-            if head.status >= 200 { return head.status }
+            if head.status >= 200 { return head }
         }
     }
 
@@ -114,12 +114,24 @@ final class ProbeConnection: Socket {
             input.readable, alreadySeen: seenCount, requestMethod: .get, limits: HeadLimits(), fields: &fields)
     }
 
-    private func conclude(_ status: UInt16) {
+    private func conclude(_ head: ResponseHead) {
+        let outcome = check.accepts(head.status) ? ProbeOutcome.passed : .failed(reason: "status \(head.status)")
+        // A peer that keeps the connection open would hold one of the few probes.
+        guard !isWhole(head) else { return conclude(outcome) }
         let tell = take()
         input.release()
         output.release()
         setDeadline(milliseconds: Self.farewellMilliseconds)
-        tell?(check.accepts(status) ? .passed : .failed(reason: "status \(status)"))
+        tell?(outcome)
+    }
+
+    /// Whether the body has been read too.
+    private func isWhole(_ head: ResponseHead) -> Bool {
+        switch head.framing {
+        case .none: true
+        case .length(let count): UInt64(input.count) >= count
+        case .chunked, .untilClose: false
+        }
     }
 
     private func conclude(_ outcome: ProbeOutcome) {

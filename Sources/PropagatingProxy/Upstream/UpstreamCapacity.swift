@@ -14,6 +14,7 @@ final class UpstreamCapacity {
     private var servedCount = 0
     private var isServing = false
     private var pools: [EndpointPool] = []
+    private var turn = 0
 
     init(_ settings: Configuration.UpstreamSettings) {
         connectionLimit = settings.maximumConnections
@@ -43,7 +44,11 @@ final class UpstreamCapacity {
     /// An idle connection of another endpoint, when no more may be opened.
     func takeIdle(except pool: EndpointPool) -> UpstreamConnection? {
         guard idleCount > 0 else { return nil }
-        for other in pools where other !== pool && other.isUsable {
+        // From one to the next: else the first endpoint would get all that the bound keeps from the others.
+        for _ in pools.indices {
+            turn = turn + 1 < pools.count ? turn + 1 : 0
+            let other = pools[turn]
+            guard other !== pool, other.isUsable else { continue }
             if let connection = other.takeIdle() { return connection }
         }
         return nil
