@@ -47,7 +47,7 @@ final class UpstreamCapacity {
         // From one to the next: else the first endpoint would get all that the bound keeps from the others.
         for _ in pools.indices {
             turn = turn + 1 < pools.count ? turn + 1 : 0
-            let other = pools[turn]
+            let other = pools[turn]  // bounded: the line above, and there are some
             guard other !== pool, other.isUsable else { continue }
             if let connection = other.takeIdle() { return connection }
         }
