@@ -12,6 +12,21 @@ struct PlainChunks: Equatable {
     /// Of the coding, when it is whole.
     private(set) var byteCount = 0
 
+    /// The trailers that go on: fields of a trace end at this hop.
+    var passedTrailers: [UInt8] {
+        var passed: [UInt8] = []
+        for line in trailers.split(separator: 10) {
+            let name = String(decoding: line.prefix { $0 != UInt8(ascii: ":") }, as: UTF8.self).lowercased()
+            if !Self.traceFields.contains(name) { passed += line + [10] }
+        }
+        return passed
+    }
+
+    private static let traceFields: Set<String> = [
+        "b3", "traceparent", "tracestate", "x-request-id", "x-b3-traceid", "x-b3-spanid", "x-b3-parentspanid",
+        "x-b3-sampled", "x-b3-flags",
+    ]
+
     /// - Parameter maximum: bytes of all extensions, and of the trailer lines.
     init(_ bytes: ArraySlice<UInt8>, maximum: (extensions: Int, trailers: Int) = (4096, 8192)) {
         var reader = LineReader(bytes)

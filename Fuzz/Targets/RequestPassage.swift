@@ -16,6 +16,7 @@ struct RequestPassage {
     /// Bytes of the request, of those received.
     private(set) var consumed = 0
     private(set) var isComplete = false
+    private let isTrusted: Bool
 
     /// - Parameters:
     ///   - size: bytes that arrive at a time.
@@ -23,6 +24,7 @@ struct RequestPassage {
     init(
         _ received: [UInt8], through stage: Stage, _ listener: Int, _ limits: HeadLimits, size: Int, isTight: Bool
     ) {
+        isTrusted = stage.downstreams[listener].isTrusted
         var arriving = Arriving(received, size: size, pool: stage.worker.buffers)
         do throws(SyntaxError) {
             var seenCount = 0
@@ -64,6 +66,10 @@ struct RequestPassage {
             try hold(message.values(name).isEmpty, "\(name) goes upstream")
         }
         try hold(message.values("tracestate").count <= 1, "tracestate goes upstream twice")
+        if !isTrusted {
+            let said = ["forwarded", "x-forwarded-for"].flatMap { message.values($0) }
+            try hold(said == [Array("192.0.2.7".utf8)], "an outsider tells who asked")
+        }
         for name in ["x-b3-traceid", "x-b3-spanid", "x-b3-sampled", "traceparent", "x-request-id"] {
             try hold(message.values(name).count == 1, "\(name) does not go upstream once")
         }

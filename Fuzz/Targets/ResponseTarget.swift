@@ -48,7 +48,7 @@ final class ResponseTarget: FuzzTarget {
             try hold(passage.isComplete == (body.count >= Int(count)), "a cut body passes for whole")
         case .chunked:
             let came = PlainChunks(body)
-            try judge(message, passage, came: came.body, trailers: came.trailers, isWhole: came.end == .whole)
+            try judge(message, passage, came: came.body, trailers: came.passedTrailers, isWhole: came.end == .whole)
         case .untilClose: try judge(message, passage, came: Array(body), trailers: [], isWhole: true)
         }
         try passage.checkFields(of: message)

@@ -9,6 +9,7 @@ public func isHost(_ bytes: Span<UInt8>) -> Bool {
     var index = 0
     if bytes[0] == UInt8(ascii: "[") {
         while index < bytes.count, bytes[index] != UInt8(ascii: "]") { index += 1 }
+        // bounded: the bracket stands behind the first byte
         guard index < bytes.count, isIPv6Address(bytes.extracting(1..<index)) else { return false }
         index += 1
     } else {
@@ -63,7 +64,7 @@ private func isIPv6Address(_ bytes: Span<UInt8>) -> Bool {
         guard index < bytes.count else { break }
         guard bytes[index] == colon, index + 1 < bytes.count else { return false }
         index += 1
-        if bytes[index] == colon {
+        if bytes[index] == colon {  // bounded: index + 1 was compared
             guard !hasGap else { return false }
             hasGap = true
             index += 1
@@ -84,6 +85,7 @@ private func isIPv4Address(_ bytes: Span<UInt8>) -> Bool {
             index += 1
         }
         let digits = index - start
+        // bounded: start is where index was, and there is a digit
         guard 1...3 ~= digits, value <= 255, digits == 1 || bytes[start] != UInt8(ascii: "0") else { return false }
         numbers += 1
         guard index < bytes.count else { return numbers == 4 }

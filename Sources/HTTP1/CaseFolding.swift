@@ -5,6 +5,7 @@ public func lowercasedEquals(_ bytes: Span<UInt8>, _ lower: String) -> Bool {
     let expected = lower.utf8
     guard bytes.count == expected.count else { return false }
     var index = 0
+    // bounded: as many bytes as expected ones
     for byte in expected {
         guard lowercased(bytes[index]) == byte else { return false }
         index += 1
@@ -22,6 +23,7 @@ public enum UpgradeToken {
 
 func equalsInAnyCase(_ left: Span<UInt8>, _ right: Span<UInt8>) -> Bool {
     guard left.count == right.count else { return false }
+    // bounded: of one length
     for index in left.indices where lowercased(left[index]) != lowercased(right[index]) { return false }
     return true
 }

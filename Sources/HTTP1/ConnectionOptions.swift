@@ -18,7 +18,7 @@ struct ConnectionOptions: BitwiseCopyable {
         while let member = list.next(in: value) {
             count += 1
             guard count <= Self.maximumCount else { throw .tooManyConnectionOptions }
-            let option = value.extracting(member)
+            let option = value.extracting(member)  // bounded: a ListCursor answers with places of the list
             if lowercasedEquals(option, "close") {
                 close = true
             } else if lowercasedEquals(option, "keep-alive") {
@@ -42,7 +42,7 @@ struct ListCursor: BitwiseCopyable {
         let start = position
         while position < list.count, list[position] != comma { position += 1 }
         var end = position
-        while end > start, isBlank(list[end - 1]) { end -= 1 }
+        while end > start, isBlank(list[end - 1]) { end -= 1 }  // bounded: end is above start
         return start..<end
     }
 }
@@ -55,7 +55,7 @@ func removeNominatedFields(in bytes: Span<UInt8>, fields: inout FieldTable) {
         let value = bytes.extracting(fields[line].value.range)
         var list = ListCursor()
         while let member = list.next(in: value) {
-            removeFields(named: value.extracting(member), in: bytes, fields: &fields)
+            removeFields(named: value.extracting(member), in: bytes, fields: &fields)  // bounded: as above
         }
     }
 }

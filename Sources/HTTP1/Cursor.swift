@@ -4,6 +4,7 @@
 ///
 /// Every `take` answers `nil` when the bytes end before it can decide, and throws as soon as a byte
 /// that did arrive breaks the grammar.
+// bounded: position is compared with end, which is at most the count of the bytes
 struct Cursor: BitwiseCopyable {
     private(set) var position: Int
     let end: Int

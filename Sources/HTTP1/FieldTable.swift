@@ -25,14 +25,16 @@ public struct FieldTable: ~Copyable {
     public init() {}
 
     /// `index` is one of `0..<count`. Inlinable: writing a head asks for every line.
+    // bounded: count is at most the capacity
     @inlinable public subscript(index: Int) -> Field { storage.span[index] }
 
     /// `index` is one of `0..<count`.
+    // bounded: count is at most the capacity
     public mutating func markRemoved(_ index: Int) { storage[index].isForwarded = false }
 
     mutating func append(_ field: Field, limit: Int) throws(SyntaxError) {
         guard count < min(limit, Self.capacity) else { throw .tooManyFields }
-        storage[count] = field
+        storage[count] = field  // bounded: just compared with the capacity
         count += 1
     }
 

@@ -57,6 +57,7 @@ extension Cursor {
 extension FieldTable {
     /// For a Content-Length that is valid but not spelled as we would spell it.
     mutating func removeLengthLine() {
+        // bounded: its own count
         for index in 0..<count where self[index].kind == .contentLength { markRemoved(index) }
     }
 }

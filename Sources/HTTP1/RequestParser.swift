@@ -89,7 +89,7 @@ extension Cursor {
         guard let minorVersion = try takeVersion(in: bytes),
             try takeLineEnd(in: bytes, otherwise: .invalidVersion) != nil
         else { return nil }
-        let method = Method(bytes.extracting(methodText))
+        let method = Method(bytes.extracting(methodText))  // bounded: where the cursor has been
         guard method != .connect else { throw .connectRefused }
         guard method != .trace else { throw .traceRefused }
         return RequestLine(

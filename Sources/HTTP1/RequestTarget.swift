@@ -10,6 +10,7 @@ struct RequestTarget: BitwiseCopyable {
     var authority: ByteRange
 
     /// `target` holds only bytes of ``ByteClass/target``.
+    // bounded: `target` is not empty and lies in the bytes, as the cursor took it
     init(_ target: Range<Int>, method: Method, in bytes: Span<UInt8>) throws(SyntaxError) {
         var pathStart = target.lowerBound
         var authority = ByteRange.empty
@@ -28,6 +29,7 @@ struct RequestTarget: BitwiseCopyable {
 
 /// The authority of `http://host[:port]/…`. Other schemes are refused: this proxy would have to lie
 /// about them to the upstream.
+// bounded: start and end are compared with the target's
 private func absoluteForm(_ target: Range<Int>, in bytes: Span<UInt8>) throws(SyntaxError) -> Range<Int> {
     let start = target.lowerBound + 7
     guard start < target.upperBound, lowercasedEquals(bytes.extracting(target.lowerBound..<start), "http://") else {
@@ -43,7 +45,7 @@ private func absoluteForm(_ target: Range<Int>, in bytes: Span<UInt8>) throws(Sy
 private func pathLength(_ path: Range<Int>, in bytes: Span<UInt8>) throws(SyntaxError) -> Int {
     var length: Int?
     for index in path {
-        let byte = bytes[index]
+        let byte = bytes[index]  // bounded: the path lies in the target
         if byte == UInt8(ascii: "?"), length == nil { length = index - path.lowerBound }
         if byte == UInt8(ascii: "%"), index + 2 >= path.upperBound || !isEscape(at: index, in: bytes) {
             throw .invalidTarget

@@ -22,6 +22,7 @@ struct Word: BitwiseCopyable, Equatable {
     init(bits: UInt64) { self.bits = bits }
 
     /// `offset + 8` is at most `bytes.count`. One loop over a span of known length becomes one load.
+    // bounded: the caller has eight bytes
     @inline(__always)
     init(_ bytes: Span<UInt8>, at offset: Int) {
         let eight = bytes.extracting(offset..<offset &+ 8)
@@ -32,6 +33,7 @@ struct Word: BitwiseCopyable, Equatable {
 
     /// The `count` bytes from `offset` on, 0 to 8 of them, and zeros. Reads on behind them if it can:
     /// one load and a mask are faster than a loop.
+    // bounded: the caller has `count` bytes
     init(_ bytes: Span<UInt8>, at offset: Int, count: Int) {
         guard bytes.count - offset < 8 else {
             bits =

@@ -9,6 +9,7 @@ struct B3Single: BitwiseCopyable, Equatable {
 
     /// Reads one value without blanks around it. Unlike the multi fields, ids have their full width here, and the
     /// state is one of three bytes.
+    // bounded: hex() compares its range, and with it the value ends at spanEnd or behind
     init?(_ bytes: Span<UInt8>) {
         if bytes.count == 1 {
             guard let state = B3Single.state(bytes[0]) else { return nil }
@@ -25,6 +26,7 @@ struct B3Single: BitwiseCopyable, Equatable {
     }
 
     /// What follows the span id: `state`, `parent` or `state-parent`.
+    // bounded: each case has as many bytes as it looks at
     private mutating func readTail(_ bytes: Span<UInt8>, from start: Int) -> Bool {
         switch bytes.count - start {
         case 1: return readState(bytes[start])
@@ -47,6 +49,7 @@ struct B3Single: BitwiseCopyable, Equatable {
         return true
     }
 
+    // bounded: at least 33 bytes, see init
     private static func traceID(_ bytes: Span<UInt8>) -> TraceID? {
         let traceID: TraceID
         if bytes[16] == dash {

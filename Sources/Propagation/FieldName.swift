@@ -6,6 +6,7 @@ enum FieldName: BitwiseCopyable {
 
     /// Compares without regard to case (RFC 9110 §5.1). Called for every field of every request, so the length and
     /// the first byte turn nearly all of them away.
+    // bounded: each case has the count it looks into
     init?(_ name: Span<UInt8>) {
         let candidate: (FieldName, String)
         switch name.count {
@@ -29,6 +30,7 @@ enum FieldName: BitwiseCopyable {
 func equals(_ bytes: Span<UInt8>, _ text: String) -> Bool {
     let wanted = text.utf8.span
     guard bytes.count == wanted.count else { return false }
+    // bounded: of one length
     for index in bytes.indices {
         let byte = bytes[index]
         guard byte == wanted[index] || byte | 0x20 == wanted[index] && wanted[index] >= UInt8(ascii: "a") else {
@@ -39,6 +41,7 @@ func equals(_ bytes: Span<UInt8>, _ text: String) -> Bool {
 }
 
 /// `range` without the spaces and tabs around it (RFC 9110 §5.6.3, OWS).
+// bounded: `range` lies in the bytes, and lower and upper stay in it
 func trimmed(_ bytes: Span<UInt8>, _ range: Range<Int>) -> Range<Int> {
     var lower = range.lowerBound
     var upper = range.upperBound

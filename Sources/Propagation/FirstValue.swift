@@ -31,6 +31,7 @@ struct FirstValue<Value: BitwiseCopyable & Equatable>: BitwiseCopyable {
             var end = start
             while end < line.count, line[end] != UInt8(ascii: ",") { end += 1 }
             let part = trimmed(line, start..<end)
+            // bounded: a part of start..<end
             note(part.isEmpty ? .absent : parse(line.extracting(part)).map { .good($0) } ?? .bad)
             start = end + 1
         }

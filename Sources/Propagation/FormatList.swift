@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 /// An ordered set of formats, without a heap reference.
+// bounded: count is at most three, because each format is kept once
 public struct FormatList: BitwiseCopyable, Sendable, ExpressibleByArrayLiteral {
     private var formats = InlineArray<3, TraceFormat>(repeating: .b3Single)
     public private(set) var count = 0

@@ -5,6 +5,7 @@
 func hex(_ bytes: Span<UInt8>, _ range: Range<Int>) -> UInt64? {
     guard range.upperBound <= bytes.count, range.count <= 16 else { return nil }
     var value: UInt64 = 0
+    // bounded: the range was compared
     for index in range {
         let digit = digitValue(bytes[index])
         guard digit < 16 else { return nil }
@@ -17,7 +18,7 @@ func hex(_ bytes: Span<UInt8>, _ range: Range<Int>) -> UInt64? {
 func lowerHex(_ bytes: Span<UInt8>, _ range: Range<Int>) -> UInt64? {
     guard let value = hex(bytes, range) else { return nil }
     // Digits and lower-case letters have bit 5 set, A-F do not.
-    for index in range where bytes[index] & 0x20 == 0 { return nil }
+    for index in range where bytes[index] & 0x20 == 0 { return nil }  // bounded: hex() compared the range
     return value
 }
 

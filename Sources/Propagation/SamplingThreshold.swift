@@ -40,7 +40,7 @@ private struct DecimalFraction {
         let parts = percentText.utf8.split(separator: UInt8(ascii: "."), omittingEmptySubsequences: false)
         guard parts.count <= 2, !parts.contains(where: \.isEmpty), let whole = parts.first else { return nil }
         let decimals = parts.count == 2 ? parts[1].compactMap(decimalDigit) : []
-        guard parts.count == 1 || decimals.count == parts[1].count else { return nil }
+        guard parts.count == 1 || decimals.count == parts[1].count else { return nil }  // bounded: one part or two
         let percent = whole.compactMap(decimalDigit)
         guard percent.count == whole.count else { return nil }
         let significant = Array(percent.drop { $0 == 0 })

@@ -6,6 +6,7 @@ enum TraceParent {
     static let byteCount = 55
 
     /// Reads version 00, and the first four parts of any later version. Blanks around the value are ignored.
+    // bounded: at least 55 bytes, and more where byte 55 is looked at
     static func parse(_ line: Span<UInt8>) -> TraceContext? {
         let value = line.extracting(trimmed(line, 0..<line.count))
         guard value.count >= byteCount, let version = lowerHex(value, 0..<2), version != 0xFF else { return nil }

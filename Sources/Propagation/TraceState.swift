@@ -45,11 +45,12 @@ public struct TraceState: ~Copyable {
             var end = start
             while end < line.count, line[end] != UInt8(ascii: ",") { end += 1 }
             let member = trimmed(line, start..<end)
-            if !member.isEmpty { add(line.extracting(member)) }
+            if !member.isEmpty { add(line.extracting(member)) }  // bounded: a part of start..<end
             start = end + 1
         }
     }
 
+    // bounded: memberCount is at most seenCount, which was compared with the capacity
     private mutating func add(_ member: Span<UInt8>) {
         seenCount += 1
         guard seenCount <= TraceState.maximumMemberCount, let keyCount = TraceState.keyCount(member) else {
@@ -62,6 +63,7 @@ public struct TraceState: ~Copyable {
         for index in member.indices { bytes.append(member[index]) }
     }
 
+    // bounded: both keys have keyCount bytes
     private func hasKey(_ kept: Member, _ member: Span<UInt8>, _ keyCount: Int) -> Bool {
         guard kept.keyCount == keyCount else { return false }
         for index in 0..<keyCount where bytes[kept.start + index] != member[index] { return false }
@@ -70,6 +72,7 @@ public struct TraceState: ~Copyable {
 
     /// Appends one `tracestate` line, its members joined by commas; shortened to `limit` bytes of value.
     /// Appends nothing and returns false when there is nothing to say or `out` has too little room.
+    // bounded: 0..<memberCount, and members lie in the bytes they were added with
     @discardableResult
     public borrowing func write(
         into out: inout OutputSpan<UInt8>, limit: Int = TraceState.maximumByteCount
@@ -98,6 +101,7 @@ public struct TraceState: ~Copyable {
     }
 
     /// The length of the key of a legal `key=value`.
+    // bounded: keyCount is below the count as long as bytes are looked at, and a value follows
     private static func keyCount(_ member: Span<UInt8>) -> Int? {
         var keyCount = 0
         while keyCount < member.count, member[keyCount] != UInt8(ascii: "=") {

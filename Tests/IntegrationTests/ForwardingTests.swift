@@ -33,7 +33,7 @@ struct ForwardingTests {
         #expect(back == replied)
     }
 
-    @Test("An HTTP/1.0 request without Host goes upstream with exactly one: the route's, the target's or the upstream's")
+    @Test("A request without Host goes upstream with exactly one: the route's, the target's or the upstream's")
     func missingHost() throws {
         let stage = try Stage.configured {
             $0.routes = [

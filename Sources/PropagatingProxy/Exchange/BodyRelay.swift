@@ -59,6 +59,7 @@ struct BodyRelay: BitwiseCopyable {
     /// Decodes from `bytes`, writes re-framed to `out` as much as it has room for.
     ///
     /// - Returns: how many of `bytes` were used up; 0 when more are needed, or more room.
+    // bounded: count is at most what is left behind offset
     mutating func reframe(_ bytes: Span<UInt8>, into out: inout Buffer) throws(SyntaxError) -> Int {
         var offset = 0
         while offset < bytes.count {
@@ -141,7 +142,7 @@ struct BodyRelay: BitwiseCopyable {
     private static func line(at start: Int, in lines: Span<UInt8>) -> Span<UInt8> {
         var end = start
         while end < lines.count, lines[end] != UInt8(ascii: "\n") { end += 1 }
-        return lines.extracting(start..<min(end + 1, lines.count))
+        return lines.extracting(start..<min(end + 1, lines.count))  // bounded: end starts at start, which has a line
     }
 
     private static func carriesTrace(_ line: Span<UInt8>) -> Bool {

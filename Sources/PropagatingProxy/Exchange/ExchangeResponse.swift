@@ -202,6 +202,7 @@ extension Exchange {
         if sent < headCount {
             // The kernel stopped inside the head: its rest goes through the output buffer.
             let left = headCount - sent
+            // bounded: sent is below headCount, which the head has
             guard downstream.output.append(copying: upstream.input.readable.extracting(sent..<headCount)) == left else {
                 abort(.outOfBuffers)
                 return false

@@ -20,7 +20,7 @@ enum ForwardedList {
         var start = 0
         while start <= list.count {
             let end = self.end(of: start, in: list)
-            if isSuch(trimmed(list.extracting(start..<end))) { count += 1 }
+            if isSuch(trimmed(list.extracting(start..<end))) { count += 1 }  // bounded: end(of:) goes up to the count
             start = end + 1
         }
         return count
@@ -31,7 +31,7 @@ enum ForwardedList {
     static func dropping(_ dropped: Int, from list: Span<UInt8>) -> Span<UInt8> {
         var start = 0
         for _ in 0..<dropped { start = min(end(of: start, in: list) + 1, list.count) }
-        return trimmed(list.extracting(start..<list.count))
+        return trimmed(list.extracting(start..<list.count))  // bounded: the minimum above
     }
 
     private static let comma = UInt8(ascii: ",")
@@ -42,6 +42,7 @@ enum ForwardedList {
         return end
     }
 
+    // bounded: start and end move towards each other, from 0 and the count
     @_lifetime(copy text)
     private static func trimmed(_ text: Span<UInt8>) -> Span<UInt8> {
         var (start, end) = (0, text.count)

@@ -15,7 +15,7 @@ enum HopCount {
     static func loops(via: Span<UInt8>) -> Bool {
         ForwardedList.count(in: via) { entry in
             guard entry.count > name.utf8.count else { return false }
-            return lowercasedEquals(entry.extracting(entry.count - name.utf8.count..<entry.count), name)
+            return lowercasedEquals(entry.extracting(last: name.utf8.count), name)
         } >= limit
     }
 
@@ -31,7 +31,7 @@ enum HopCount {
 
     private static func isEqual(_ left: Span<UInt8>, _ right: Span<UInt8>) -> Bool {
         guard left.count == right.count else { return false }
-        for index in left.indices where left[index] != right[index] { return false }
+        for index in left.indices where left[index] != right[index] { return false }  // bounded: counts are equal
         return true
     }
 }

@@ -52,6 +52,7 @@ enum Pump {
                 guard available == 0 || output.reserve() else { return .outOfBuffers }
                 do throws(SyntaxError) {
                     let start = skipped
+                    // bounded: what was skipped is of the input
                     let used = try relay.reframe(input.readable.extracting(start..<input.count), into: &output)
                     if retains { skipped += used } else { drop(used, from: &input, behind: &skipped) }
                     if output.isEmpty { return relay.isComplete ? .finished : .needsSource }
@@ -79,7 +80,7 @@ enum Pump {
     private static func send(
         output: inout Buffer, input: borrowing Buffer, from start: Int, count: Int, to sink: Socket
     ) -> Sent {
-        let body = input.readable.extracting(start..<start + count)
+        let body = input.readable.extracting(start..<start + count)  // bounded: count is of what lies behind start
         let pending = output.count
         let outcome =
             if pending == 0 { sink.send(body) } else if count == 0 { sink.send(output.readable) } else {

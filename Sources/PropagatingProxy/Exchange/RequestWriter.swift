@@ -58,6 +58,7 @@ enum RequestWriter {
         if !route.pathReplacement.isEmpty {
             let replacement = route.pathReplacement
             out.write(replacement.span)
+            // bounded: the lesser of the two
             out.write(path.extracting(min(route.replacedPathCount(path), path.count)..<path.count))
         } else {
             if head.pathCount == 0 { out.write("/") }  // absolute-form may have no path
@@ -69,6 +70,7 @@ enum RequestWriter {
     /// Copies runs of lines that go on as they came; a run ends where a line is left out or rewritten.
     ///
     /// - Returns: whether a Host was among them.
+    // bounded: a run goes from line to line, in the order of the bytes
     private static func writeFields(
         _ bytes: Span<UInt8>, head: RequestHead, fields: borrowing FieldTable, route: RouteContext,
         into out: inout OutputSpan<UInt8>

@@ -57,7 +57,7 @@ enum ResponseWriter {
     /// code is required even without a reason (RFC 9112 §4).
     private static func writeStatusLine(_ line: Span<UInt8>, into out: inout OutputSpan<UInt8>) {
         out.write("HTTP/1.1")
-        let rest = line.extracting(min(8, line.count)..<line.count)
+        let rest = line.extracting(min(8, line.count)..<line.count)  // bounded: the lesser of the two
         let needsSpace = rest.count == 6  // " 200\r\n"
         if needsSpace {
             out.write(rest.extracting(first: 4))

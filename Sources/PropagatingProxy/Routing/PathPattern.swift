@@ -23,6 +23,7 @@ final class PathPattern {
     deinit { unsafe regfree(&compiled) }
 
     /// - Parameter path: without query. Copied: regexec wants a NUL behind it, which no path holds within.
+    // bounded: the text was made longer than the path
     func matches(_ path: Span<UInt8>) -> Bool {
         while text.count <= path.count { text.append(0) }
         for index in path.indices { text[index] = CChar(bitPattern: path[index]) }

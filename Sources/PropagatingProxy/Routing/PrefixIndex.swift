@@ -4,6 +4,7 @@
 ///
 /// Texts of a set are sorted; each knows the longest other one it begins with. The last text not
 /// above the path leads to every match by way of these links, so a search costs a logarithm.
+// bounded: numbers of nodes and places in the pool come from init alone, and the path is compared up to the lesser count
 struct PrefixIndex: Sendable {
     private struct Node: BitwiseCopyable {
         var start: Int32

@@ -59,6 +59,7 @@ struct RouteConditions: Sendable {
         return Text(start: Int32(pool.count), count: Int32(text.count))
     }
 
+    // bounded: numbers of routes, headers and methods come from init alone
     func hold(_ route: Int, method: Span<UInt8>, fields: borrowing FieldTable, bytes: Span<UInt8>) -> Bool {
         let route = routes.span[route]
         guard accepts(method, route) else { return false }
@@ -70,6 +71,7 @@ struct RouteConditions: Sendable {
         return true
     }
 
+    // bounded: as above
     private func accepts(_ method: Span<UInt8>, _ route: Route) -> Bool {
         guard route.firstMethod < route.endMethod else { return true }
         var index = route.firstMethod
@@ -103,6 +105,7 @@ struct RouteConditions: Sendable {
     /// Whether `theirs`, which is at least as long, begins with our text.
     ///
     /// - Parameter foldsCase: `theirs` is compared as lower case.
+    // bounded: theirs is at least as long, and ours lies in the pool
     private func equal(_ ours: Text, _ theirs: Span<UInt8>, foldsCase: Bool = false) -> Bool {
         let pool = pool.span
         for index in 0..<Int(ours.count) {

@@ -39,7 +39,7 @@ final class RouteContext {
             (pathReplacement, replacesWholePath, replacedPrefixCount) = (text, false, count)
         }
         if let index = route.upstream, upstreams.indices.contains(index) {
-            let target = configuration.upstreams[index]
+            let target = configuration.upstreams[index]  // bounded: one upstream for each of the configuration
             upstream = upstreams[index]
             responseMilliseconds = route.responseMilliseconds ?? upstreams[index].settings.responseMilliseconds
             stickyKey = upstreams[index].stickyKey

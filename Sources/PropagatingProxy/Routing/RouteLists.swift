@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 /// Lists of route numbers in one flat array, so that none of them is counted up and down.
+// bounded: lists and positions come from init and range(of:) alone
 struct RouteLists: Sendable {
     private var numbers: [Int32] = []
     /// Where each list begins, and where the last one ends.

@@ -37,6 +37,7 @@ final class RouteTable {
     private let patterns: [(PathPattern, route: Int)]
 
     /// - Parameter routes: of one listener, in file order.
+    // bounded: groups and numbers are places in members and routes
     init(routes: [Configuration.Route]) {
         conditions = RouteConditions(routes)
         var hosts = TextIndex(capacity: routes.count)
@@ -58,6 +59,7 @@ final class RouteTable {
         (patterns, patternLists) = Self.patterns(members, of: routes)
     }
 
+    // bounded: numbers are places in routes
     private static func prefixes(_ members: [[Int]], of routes: [Configuration.Route]) -> (PrefixIndex, RouteLists) {
         var sets: [[[UInt8]]] = []
         var lists: [[Int]] = []
@@ -73,6 +75,7 @@ final class RouteTable {
         return (PrefixIndex(sets: sets), RouteLists(lists))
     }
 
+    // bounded: numbers are places in routes
     private static func patterns(
         _ members: [[Int]], of routes: [Configuration.Route]
     ) -> ([(PathPattern, route: Int)], RouteLists) {
@@ -89,6 +92,7 @@ final class RouteTable {
         return (patterns, RouteLists(lists))
     }
 
+    // bounded: numbers are places in routes
     private static func exactPaths(_ members: [[Int]], of routes: [Configuration.Route]) -> (TextIndex, RouteLists) {
         var index = TextIndex(capacity: routes.count)
         var found: [[Int]] = []
@@ -119,6 +123,7 @@ final class RouteTable {
             let group = hosts.find(name, space: Self.exactSpace, foldsCase: true)
             if group > 0 { search(group, method: method, path: path, fields: fields, bytes: bytes, best: &best) }
             // `*.example.com` is kept as `.example.com`: try what begins at each dot but a leading one.
+            // bounded: start is in the name
             for start in name.indices.dropFirst() where name[start] == UInt8(ascii: ".") {
                 let group = hosts.find(
                     name.extracting(start..<name.count), space: Self.suffixSpace, foldsCase: true)
@@ -145,7 +150,7 @@ final class RouteTable {
         }
         guard best.rank < 0 else { return }  // a regular expression would not go before it
         for position in patternLists.range(of: group) {
-            let (pattern, route) = patterns[patternLists[position]]
+            let (pattern, route) = patterns[patternLists[position]]  // bounded: its lists hold places in patterns
             if pattern.matches(path), conditions.hold(route, method: method, fields: fields, bytes: bytes) {
                 return best.offer(route, rank: -1)
             }
@@ -158,13 +163,14 @@ final class RouteTable {
         bytes: Span<UInt8>
     ) -> Int {
         for position in lists.range(of: list) {
-            let route = lists[position]
+            let route = lists[position]  // bounded: a position of the list
             if conditions.hold(route, method: method, fields: fields, bytes: bytes) { return route }
         }
         return -1
     }
 
     /// Bytes before the port and the root's dot.
+    // bounded: index goes down from the count
     private static func nameCount(_ authority: Span<UInt8>) -> Int {
         var end = authority.count
         var index = end

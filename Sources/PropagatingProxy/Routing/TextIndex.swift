@@ -4,6 +4,7 @@
 ///
 /// Open addressing, at most half full. Keys come from the configuration alone, so no peer can make
 /// them collide.
+// bounded: positions are masked to the number of slots, a power of two; slots lie in the pool
 struct TextIndex: Sendable {
     private struct Slot: BitwiseCopyable {
         var hash: UInt64

@@ -70,6 +70,7 @@ struct EndpointSet {
         let first = Self.place(bits >> 32, in: usable.count)
         var second = Self.place(bits & 0xFFFF_FFFF, in: usable.count - 1)
         if second >= first { second += 1 }
+        // bounded: place() answers with less than its count
         let (one, other) = (usable[first], usable[second])
         if one.id == avoided { return other }
         if other.id == avoided { return one }
@@ -80,7 +81,7 @@ struct EndpointSet {
     private mutating func sticky(_ wish: Wish) -> EndpointPool? {
         var hash = wish.hash
         for _ in 0..<Self.hashTryLimit {
-            let place = table[hash]
+            let place = table[hash]  // bounded: has an answer for every hash
             guard place < all.count else { break }
             let endpoint = all[place]
             if endpoint.isUsable, endpoint.id != wish.avoids { return endpoint }

@@ -2,6 +2,7 @@
 
 /// Keeps retries from burying an upstream that is in trouble: over the last ten seconds they are at most a share of
 /// the requests that may be retried, or else so many a second.
+// bounded: `present` goes round in 0..<windowSeconds
 struct RetryBudget: BitwiseCopyable {
     static let windowSeconds = 10
 

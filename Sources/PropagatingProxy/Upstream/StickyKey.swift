@@ -36,7 +36,7 @@ final class StickyKey {
                 var end = start
                 while end < line.count, line[end] != UInt8(ascii: ";") { end += 1 }
                 while start < end, line[start] == UInt8(ascii: " ") { start += 1 }
-                let pair = line.extracting(start..<end)
+                let pair = line.extracting(start..<end)  // bounded: start and end were compared with the count
                 if Self.begins(pair, with: name) {
                     return Self.hash(of: pair.extracting(droppingFirst: name.count + 1))
                 }
@@ -47,12 +47,14 @@ final class StickyKey {
     }
 
     /// Whether `pair` is the name and an equals sign, with or without more.
+    // bounded: the pair is longer than the name
     private static func begins(_ pair: Span<UInt8>, with name: Span<UInt8>) -> Bool {
         guard pair.count > name.count, pair[name.count] == UInt8(ascii: "=") else { return false }
         for index in name.indices where pair[index] != name[index] { return false }
         return true
     }
 
+    // bounded: of one length
     private static func isEqual(_ text: Span<UInt8>, lowercase name: Span<UInt8>) -> Bool {
         guard text.count == name.count else { return false }
         for index in name.indices where lowercased(text[index]) != name[index] { return false }
@@ -69,7 +71,7 @@ final class StickyKey {
     private static func hash(of peer: EndpointAddress) -> UInt64 {
         guard peer.byteCount > 0 else { return 0 }  // a unix socket
         var hash = StableHash()
-        for index in 0..<16 { hash.add(peer.ip[index]) }
+        for index in 0..<16 { hash.add(peer.ip[index]) }  // bounded: it has sixteen
         return hash.value
     }
 }

@@ -4,6 +4,7 @@
 /// the table of Maglev (NSDI 2016, §3.4).
 ///
 /// 128 KiB, whatever the number of endpoints; built when addresses change, in some 10 ns a slot.
+// bounded: slots are taken modulo their number
 struct StickyTable {
     /// A prime; for 650 endpoints and fewer, shares differ by 1 % at most.
     static let slotCount = 65_537

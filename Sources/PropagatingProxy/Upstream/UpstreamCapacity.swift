@@ -47,7 +47,7 @@ final class UpstreamCapacity {
         // From one to the next: else the first endpoint would get all that the bound keeps from the others.
         for _ in pools.indices {
             turn = turn + 1 < pools.count ? turn + 1 : 0
-            let other = pools[turn]
+            let other = pools[turn]  // bounded: the line above, and there are some
             guard other !== pool, other.isUsable else { continue }
             if let connection = other.takeIdle() { return connection }
         }
@@ -78,6 +78,7 @@ final class UpstreamCapacity {
 
     /// The exchange waits no longer.
     func leave(_ exchange: Exchange) {
+        // bounded: servedCount is at most the count, and both begin anew together
         guard let index = waiting[servedCount...].firstIndex(where: { $0 === exchange }) else { return }
         waiting.remove(at: index)
     }

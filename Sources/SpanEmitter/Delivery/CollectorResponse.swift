@@ -16,7 +16,7 @@ struct CollectorResponse {
         var outer = ProtoReader(body)
         while let field = outer.next() {
             guard field.number == 1, case .bytes(let range) = field.value else { continue }
-            var inner = ProtoReader(Array(body[range]))
+            var inner = ProtoReader(Array(body[range]))  // bounded: a ProtoReader compares what it answers with
             while let field = inner.next() {
                 if field.number == 1, case .varint(let count) = field.value { return Int(clamping: count) }
             }

@@ -48,7 +48,7 @@ struct ByteWriter: ~Copyable {
     @inline(__always)
     mutating func append(_ byte: UInt8) {
         reserve(1)
-        unsafe base[count] = byte
+        unsafe base[count] = byte  // bounded: room was reserved
         count += 1
     }
 
@@ -99,6 +99,7 @@ struct ByteWriter: ~Copyable {
                 unsafe target.storeBytes(of: last, toByteOffset: length - 4, as: UInt32.self)
                 return oddBytes(UInt64(first) | UInt64(last) << 32) == 0
             case 1...3:
+                // bounded: one to three bytes
                 let (first, middle, last) = unsafe (source[0], source[length / 2], source[length - 1])
                 unsafe target.storeBytes(of: first, as: UInt8.self)
                 unsafe target.storeBytes(of: middle, toByteOffset: length / 2, as: UInt8.self)
@@ -262,6 +263,7 @@ func ends(_ text: Span<UInt8>, _ suffix: StaticString) -> Bool {
     let length = suffix.utf8CodeUnitCount
     guard text.count >= length else { return false }
     let start = unsafe suffix.utf8Start
+    // bounded: the text is as long as the suffix
     for index in 0..<length where unsafe text[text.count - length + index] != start[index] { return false }
     return true
 }

@@ -15,6 +15,7 @@ extension ByteWriter {
         if isTrap(text) || !appendIfPlain(text) { append(escaped: repaired(text)) }
     }
 
+    // bounded: plain is at most index + 1
     private mutating func append(escaped text: [UInt8]) {
         let span = text.span
         var plain = 0
@@ -33,7 +34,7 @@ extension ByteWriter {
     private mutating func append(trapped text: Span<UInt8>) {
         guard isTrap(text) else { return append(text) }
         append(text.extracting(droppingLast: 1))
-        append(unicodeEscape: text[text.count - 1])
+        append(unicodeEscape: text[text.count - 1])  // bounded: a trap is not empty
     }
 
     private mutating func append(unicodeEscape byte: UInt8) {
@@ -47,7 +48,7 @@ extension ByteWriter {
 /// anywhere in the body. Text that ends so has its last letter escaped, or it would cost the batch.
 private func isTrap(_ text: Span<UInt8>) -> Bool {
     guard text.count >= 4 else { return false }
-    switch text[text.count - 1] {
+    switch text[text.count - 1] {  // bounded: at least four bytes
     case UInt8(ascii: "t"): return ends(text, "Endpoint")
     case UInt8(ascii: "s"): return ends(text, "yAnnotations") || text.count == 4 && ends(text, "tags")
     default: return false

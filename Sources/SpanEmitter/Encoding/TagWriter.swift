@@ -192,9 +192,9 @@ struct TagWriter: ~Copyable {
             format.tag(key, errors[Int(span.error.rawValue)], into: &out)
         } else if span.status > 0 {
             var digits = InlineArray<3, UInt8>(repeating: UInt8(ascii: "0"))
-            digits[0] += UInt8(span.status / 100 % 10)
-            digits[1] += UInt8(span.status / 10 % 10)
-            digits[2] += UInt8(span.status % 10)
+            digits[0] += UInt8(span.status / 100 % 10)  // bounded: three of three
+            digits[1] += UInt8(span.status / 10 % 10)  // bounded: three of three
+            digits[2] += UInt8(span.status % 10)  // bounded: three of three
             format.tag(key, digits.span, into: &out)
         } else {
             format.tag(key, words[Word.error.rawValue], into: &out)
@@ -251,6 +251,7 @@ struct TagWriter: ~Copyable {
     }
 
     /// `server.address` and `server.port` out of `host[:port]`.
+    // bounded: end goes down from the count, to 1
     private func writeServer<Format: SpanFormat>(
         _ host: Span<UInt8>, _ format: inout Format, _ out: inout ByteWriter
     ) {

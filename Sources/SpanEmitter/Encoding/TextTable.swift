@@ -21,6 +21,7 @@ struct TextTable: Sendable {
     var count: Int { bounds.count - 1 }
 
     /// The text of that number; empty for a number that has none.
+    // bounded: bounds lie in the bytes, and the number was compared
     subscript(number: Int) -> Span<UInt8> {
         @_lifetime(borrow self)
         borrowing get {

@@ -13,6 +13,7 @@ public struct EndpointAddress: BitwiseCopyable, Sendable {
 
     /// The first four bytes, the first of all in the lowest.
     var quad: UInt32 {
+        // bounded: sixteen bytes
         UInt32(ip[0]) | UInt32(ip[1]) << 8 | UInt32(ip[2]) << 16 | UInt32(ip[3]) << 24
     }
 
@@ -27,7 +28,7 @@ public struct EndpointAddress: BitwiseCopyable, Sendable {
         ip = address.ip
         port = address.port
         var isWildcard = true
-        for index in 0..<16 where ip[index] != 0 { isWildcard = false }
+        for index in 0..<16 where ip[index] != 0 { isWildcard = false }  // bounded: sixteen bytes
         switch address.family {
         case .ipv4 where !isWildcard: byteCount = 4
         case .ipv6 where !isWildcard: byteCount = 16

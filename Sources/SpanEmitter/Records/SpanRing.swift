@@ -6,6 +6,7 @@ import Synchronization
 /// `unsafe` because a safe array would check exclusive access and reference counts on the request
 /// path: the slots between tail and head belong to the reporter, all others to the worker, and the
 /// two counters hand them over.
+// bounded: places are masked to the number of slots, a power of two
 @safe
 public final class SpanRing: @unchecked Sendable {
     let slots: UnsafeMutablePointer<SpanRecord>

@@ -50,22 +50,27 @@ public struct SpanTexts: BitwiseCopyable, Sendable {
         (methodEnd, pathEnd, hostEnd, requestIDEnd, userAgentEnd) = (0, 0, 0, 0, 0)
     }
 
+    // bounded: put() keeps the ends in order and in the array
     var method: Span<UInt8> {
         @_lifetime(borrow self)
         borrowing get { bytes.span.extracting(0..<Int(methodEnd)) }
     }
+    // bounded: put() keeps the ends in order and in the array
     var path: Span<UInt8> {
         @_lifetime(borrow self)
         borrowing get { bytes.span.extracting(Int(methodEnd)..<Int(pathEnd)) }
     }
+    // bounded: put() keeps the ends in order and in the array
     var host: Span<UInt8> {
         @_lifetime(borrow self)
         borrowing get { bytes.span.extracting(Int(pathEnd)..<Int(hostEnd)) }
     }
+    // bounded: put() keeps the ends in order and in the array
     var requestID: Span<UInt8> {
         @_lifetime(borrow self)
         borrowing get { bytes.span.extracting(Int(hostEnd)..<Int(requestIDEnd)) }
     }
+    // bounded: put() keeps the ends in order and in the array
     var userAgent: Span<UInt8> {
         @_lifetime(borrow self)
         borrowing get { bytes.span.extracting(Int(requestIDEnd)..<Int(userAgentEnd)) }
@@ -88,6 +93,7 @@ public struct SpanTexts: BitwiseCopyable, Sendable {
         guard text.count > limit else { return text.count }
         var end = limit
         // A sequence has at most three continuation bytes; more of them are no UTF-8 and may be cut anywhere.
+        // bounded: the text is longer than the limit
         while end > 0, limit - end < 4, text[end] & 0xC0 == 0x80 { end -= 1 }
         return limit - end < 4 ? end : limit
     }
