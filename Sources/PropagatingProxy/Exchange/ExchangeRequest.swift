@@ -36,7 +36,7 @@ extension Exchange {
     private func adopt(_ connection: UpstreamConnection) {
         upstream = connection
         connection.exchange = self
-        wish.avoids = connection.pool.id
+        wish.avoids = connection.endpointID
         report.beginAttempt(attempt, to: connection.endpoint, worker: worker)
     }
 

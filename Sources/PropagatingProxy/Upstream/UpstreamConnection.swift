@@ -11,6 +11,8 @@ final class UpstreamConnection: Socket {
     /// The exchange it serves; `nil` while idle.
     var exchange: Exchange?
     let pool: EndpointPool
+    /// Of ``pool``.
+    let endpointID: EndpointID
     /// The peer's address as spans carry it.
     let endpoint: EndpointAddress
     private(set) var isConnecting: Bool
@@ -26,6 +28,7 @@ final class UpstreamConnection: Socket {
         input = Buffer(pool: buffers)
         output = Buffer(pool: buffers)
         self.pool = pool
+        endpointID = pool.id
         endpoint = pool.endpoint
         self.isConnecting = isConnecting
         super.init(descriptor, on: loop)

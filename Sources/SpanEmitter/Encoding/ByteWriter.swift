@@ -155,7 +155,9 @@ struct ByteWriter: ~Copyable {
         for _ in 0..<4 {
             let octet = rest & 0xFF
             rest >>= 8
-            let digits = octet / 100 | (octet / 10 % 10) << 8 | (octet % 10) << 16
+            let tens = (octet &* 205) >> 11  // octet / 10, for what fits a byte
+            let hundreds = (octet &* 41) >> 12
+            let digits = hundreds | (tens &- hundreds &* 10) << 8 | (octet &- tens &* 10) << 16
             let leading = octet >= 100 ? 0 : octet >= 10 ? 1 : 2
             let text = (digits | 0x2E30_3030) &>> UInt32(truncatingIfNeeded: leading &* 8)
             unsafe UnsafeMutableRawPointer(base + count).storeBytes(of: text.littleEndian, as: UInt32.self)
