@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+import EventLoop
 import Testing
 
 @testable import PropagatingProxy
@@ -33,7 +34,7 @@ struct RetryPolicyTests {
     @Test("The wait before a retry is random up to a ceiling that doubles to its bound")
     func backOff() {
         let backOff = BackOff(baseMilliseconds: 25, maximumMilliseconds: 250)
-        var random = SystemRandomNumberGenerator()
+        var random = IDRandom()
         for (retry, ceiling) in [(1, 25), (2, 50), (3, 100), (4, 200), (5, 250), (100, 250)] {
             let waits = (0..<2000).map { _ in backOff.milliseconds(before: retry, random: &random) }
             #expect(waits.allSatisfy { (1...ceiling).contains($0) })
