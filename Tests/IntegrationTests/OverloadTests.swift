@@ -206,25 +206,36 @@ struct DescriptorTests {
     @Test("No descriptor for an upstream connection is 503 with the reason, and no fault of the upstream")
     func upstream() throws {
         let upstream = try FakeUpstream()
-        let proxy = try start(limit: 34, ConfigurationText(upstream: upstream.address))
+        let proxy = try start(limit: 100, ConfigurationText(upstream: upstream.address))
         try proxy.waitUntilReady()
-        // The last free descriptors go to callers; requests then find none.
-        var peers: [Peer] = []
-        var reasons: Set<String> = []
-        for _ in 0..<40 where reasons.isEmpty {
-            let peer = try proxy.connect()
-            peers.append(peer)
-            for peer in peers {
-                guard let response = try? peer.exchange(request()) else { continue }
-                if response.status == 503 { reasons.insert(response.body.text) }
-            }
-            upstream.closeConnections()
-        }
-        #expect(reasons == ["this proxy is out of file descriptors\n"])
-        for peer in peers { peer.close() }
+        let (peer, admin) = (try proxy.connect(), try proxy.connect(to: "admin"))
+        #expect(try peer.exchange(request()).status == 200)
+        #expect(try admin.exchange("GET /ready HTTP/1.1\r\nHost: localhost\r\n\r\n").status == 200)
+        // From now on no number is free below the limit, once the idle connection to the upstream is gone.
+        let held = try openFiles(of: proxy)
+        upstream.closeConnections()
+        let deadline = ContinuousClock.now + .seconds(20)
+        while try openFiles(of: proxy).count == held.count, ContinuousClock.now < deadline { usleep(10_000) }
+        let left = try openFiles(of: proxy)
+        #expect(left.count < held.count)
+        try limit(proxy, to: (0...).first { !left.contains($0) } ?? 0)
+        let refused = try peer.exchange(request())
+        #expect(refused.status == 503 && refused.body.text == "this proxy is out of file descriptors\n")
+        try limit(proxy, to: 100)
+        #expect(try peer.exchange(request()).status == 200)
         let metrics = try proxy.metrics()
-        #expect(metrics["propagating_proxy_local_replies_total", ["reason": "out_of_descriptors"]] > 0)
+        #expect(metrics["propagating_proxy_local_replies_total", ["reason": "out_of_descriptors"]] == 1)
         #expect(metrics["propagating_proxy_upstream_errors_total", ["reason": "out_of_descriptors"]] == 0)
         #expect(metrics["propagating_proxy_upstream_errors_total", ["reason": "connect_failed"]] == 0)
+    }
+
+    private func openFiles(of proxy: ProxyProcess) throws -> Set<Int> {
+        Set(try FileManager.default.contentsOfDirectory(atPath: "/proc/\(proxy.program.pid)/fd").compactMap { Int($0) })
+    }
+
+    private func limit(_ proxy: ProxyProcess, to count: Int) throws {
+        let tool = try RunningProgram(
+            "/usr/bin/prlimit", ["--pid", "\(proxy.program.pid)", "--nofile=\(count):100"])
+        #expect(tool.waitForExit() == 0)
     }
 }

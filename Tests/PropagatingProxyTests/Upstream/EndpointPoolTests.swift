@@ -28,7 +28,10 @@ struct EndpointPoolTests {
                 capacity: UpstreamCapacity(Configuration.UpstreamSettings()), buffers: BufferPool(limit: 8), on: loop)
         }
 
-        deinit { for peer in peers.values { close(peer) } }
+        deinit {
+            pool.retire()
+            for peer in peers.values { close(peer) }
+        }
 
         /// A connection that has served one exchange, idle in the pool.
         func idle() throws -> UpstreamConnection {

@@ -22,6 +22,8 @@ private final class Endpoints {
         }
     }
 
+    deinit { for pool in pools { pool.retire() } }
+
     func set(_ balance: Configuration.Balance, panicPercent: Int = 50) -> EndpointSet {
         var set = EndpointSet(balance, panicPercent: panicPercent, seed: 1)
         set.replace(pools)
