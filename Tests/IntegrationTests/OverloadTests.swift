@@ -55,7 +55,11 @@ struct OverloadTests {
         let held = try hold(pages: 187, on: stage)
         let peer = try stage.proxy.connect()
         for _ in 0..<5 { #expect(try peer.exchange(request())["connection"] == nil) }
-        let metrics = try stage.proxy.metrics { $0["propagating_proxy_overload_stage"] == 1 }
+        // The last response is here before its spans are counted.
+        let metrics = try stage.proxy.metrics {
+            $0["propagating_proxy_overload_stage"] == 1
+                && $0["propagating_proxy_spans_dropped_total", ["reason": "overload"]] == 10
+        }
         #expect(metrics["propagating_proxy_overload_stage"] == 1)
         #expect(metrics["propagating_proxy_spans_dropped_total", ["reason": "overload"]] == 10)
         #expect(metrics["propagating_proxy_spans_started_total"] == 12, "those of the held requests are still to come")
