@@ -170,7 +170,7 @@ struct SocketTests {
         let sockets = [NotingSocket(number: first, on: loop), NotingSocket(number: second, on: loop)]
         var known: [Bool] = []
         for (socket, other) in zip(sockets, sockets.reversed()) {
-            socket.onReady = { _, _ in known.append(other.isReported) }
+            socket.onReady = { [unowned other] _, _ in known.append(other.isReported) }
         }
         say("x", to: firstFar)
         close(secondFar)
