@@ -61,9 +61,10 @@ def idle_memory(options, address, table):
         for peer in peers:
             peer.close()
         deadline = time.monotonic() + 10
-        while lab.metric(proxy.metrics(), "downstream_connections") and time.monotonic() < deadline:
-            time.sleep(0.2)
         samples = proxy.metrics()
+        while any(lab.metric(samples, name) for name in ("downstream_connections", "buffers")) and time.monotonic() < deadline:
+            time.sleep(0.2)  # gauges are published once a second
+            samples = proxy.metrics()
         table.row(
             lab.metric(samples, "downstream_connections") == 0 and lab.metric(samples, "buffers") == 0,
             "left of them after they close",
