@@ -23,7 +23,7 @@ public enum FuzzTargets {
         [
             ("h1-request", RequestTarget.self), ("h1-response", ResponseTarget.self), ("chunked", ChunkedTarget.self),
             ("authority", AuthorityTarget.self), ("trace", TraceTarget.self), ("config", ConfigurationTarget.self),
-            ("span-json", SpanTarget.self),
+            ("span-json", SpanTarget.self), ("collector", CollectorTarget.self),
         ]
     }
 
