@@ -36,7 +36,15 @@ extension Configuration {
         case rewrite
     }
 
+    /// What an upstream is spoken to in.
+    enum UpstreamProtocol: String, CaseIterable, BitwiseCopyable, Sendable {
+        case http1
+        /// With prior knowledge (RFC 9113 §3.3).
+        case http2
+    }
+
     struct UpstreamSettings: BitwiseCopyable, Equatable, Sendable {
+        var httpVersion = UpstreamProtocol.http1
         var connectMilliseconds = 1000
         /// From the whole request sent to the response head.
         var responseMilliseconds = 15_000

@@ -24,8 +24,8 @@ final class Exchange {
     var route: RouteContext?
 
     var head = RequestHead.unread
-    var requestRelay = BodyRelay(.none, writesChunks: false)
-    var responseRelay = BodyRelay(.none, writesChunks: false)
+    var requestRelay = BodyRelay(.none, to: .plain)
+    var responseRelay = BodyRelay(.none, to: .plain)
     var flags: ExchangeFlags = []
     var report = ExchangeReport()
     /// Minted, when the received one is absent or not acceptable.
@@ -106,8 +106,8 @@ final class Exchange {
         wish = Wish()
         responseSeenCount = 0
         head = .unread
-        requestRelay = BodyRelay(.none, writesChunks: false)
-        responseRelay = BodyRelay(.none, writesChunks: false)
+        requestRelay = BodyRelay(.none, to: .plain)
+        responseRelay = BodyRelay(.none, to: .plain)
         downstream.retainedCount = 0
     }
 

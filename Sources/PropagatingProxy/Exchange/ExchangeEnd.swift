@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 import EventLoop
 import HTTP1
+import HTTP2
 
 /// How an exchange ends: whole, with a reply of our own, or cut.
 extension Exchange {
@@ -28,6 +29,7 @@ extension Exchange {
     /// Cuts both connections: nobody is left to tell, or the response has begun.
     func abort(_ error: ProxyError) {
         guard let downstream else { return }
+        if let code = upstream?.stream?.resetCode { downstream.stream?.cutCode = code }
         dropUpstream(error)
         report.aborted(error: error, worker: worker)
         finish()

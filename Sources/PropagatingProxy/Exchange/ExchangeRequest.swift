@@ -73,18 +73,19 @@ extension Exchange {
             // Another exchange has used the worker's table since; the head lies unchanged at the front.
             guard worker.reparse(downstream.input, from: downstream) else { return fail(.outOfBuffers) }
         }
-        guard let fits = writeHead(downstream, from: downstream.input, to: &upstream.output, route: route) else {
+        guard let fits = writeHead(
+            downstream, from: downstream.input, to: &upstream.output, toStream: upstream.stream != nil, route: route) else {
             return fail(.outOfBuffers)
         }
         guard fits else { return fail(.headTooLarge) }
         flags.insert(.requestBegun)
-        requestRelay = BodyRelay(head.framing, writesChunks: head.framing == .chunked)
+        requestRelay = BodyRelay(head.framing, to: requestSink(upstream))
         downstream.retainedCount = Int(head.length)
         if head.framing != .none {
             bodyWatch = BodyWatch()
             flags.remove(.bodyTimed)
         }
-        if triesLeft > 0 || upstream.useCount > 0 && !flags.contains(.raceLost) {
+        if triesLeft > 0 || upstream.mayLoseRace && !flags.contains(.raceLost) {
             flags.insert(.replayable)
         } else {
             releaseRetained(downstream)
@@ -93,9 +94,15 @@ extension Exchange {
         relayRequest(downstream, upstream)
     }
 
+    private func requestSink(_ upstream: UpstreamConnection) -> BodyRelay.Sink {
+        if upstream.stream != nil { return .stream }
+        return head.framing == .chunked || head.framing == .untilClose ? .chunks : .plain
+    }
+
     /// - Returns: whether it had room; `nil` without a buffer.
     private func writeHead(
-        _ downstream: DownstreamConnection, from input: borrowing Buffer, to output: inout Buffer, route: RouteContext
+        _ downstream: DownstreamConnection, from input: borrowing Buffer, to output: inout Buffer, toStream: Bool,
+        route: RouteContext
     ) -> Bool? {
         let listener = downstream.listener
         let needed =
@@ -106,7 +113,7 @@ extension Exchange {
             guard out.freeCapacity >= needed else { return false }
             RequestWriter.write(
                 bytes, head: head, fields: worker.fields, route: route, downstream: downstream,
-                listener: listener, trace: report.sentContext, requestID: requestID, traceState: worker.traceState,
+                toStream: toStream, listener: listener, trace: report.sentContext, requestID: requestID, traceState: worker.traceState,
                 into: &out)
             return true
         }
@@ -178,9 +185,21 @@ extension Exchange {
         case .full: fail(.outOfBuffers)
         case .endOfStream where flags.contains(.isTunnel):
             tunnelSideEnded(downstream, upstream, sourceIsDownstream: true)
-        case .endOfStream, .failed: abort(.downstreamGone)
+        case .endOfStream:
+            if requestStreamEnded(downstream, upstream) { return true }
+            abort(.downstreamGone)
+        case .failed: abort(.downstreamGone)
         }
         return false
+    }
+
+    /// - Returns: whether that was the end of a whole body.
+    private func requestStreamEnded(_ downstream: DownstreamConnection, _ upstream: UpstreamConnection) -> Bool {
+        var isWhole = false
+        downstream.stream?.readTrailers { lines in
+            isWhole = requestRelay.sourceClosed(trailers: lines, into: &upstream.output) { upstream.sendTrailers($0) }
+        }
+        return isWhole
     }
 
     private func requestBlocked(_ downstream: DownstreamConnection, _ upstream: UpstreamConnection) {
@@ -227,6 +246,7 @@ extension Exchange {
         flags.formUnion([.requestSent, .requestLeft])
         flags.subtract([.requestBlocked, .bodyTimed])
         upstream.output.release()
+        if upstream.stream != nil { upstream.shutdownWrite() }
         // While the response waits for the downstream to read, that deadline is the only one.
         if head.framing != .none, !flags.contains(.responseBlocked) { downstream.setDeadline(milliseconds: nil) }
         if !flags.contains(.responseBegun), let route {
