@@ -73,8 +73,11 @@ extension Exchange {
             // Another exchange has used the worker's table since; the head lies unchanged at the front.
             guard worker.reparse(downstream.input, from: downstream) else { return fail(.outOfBuffers) }
         }
-        guard let fits = writeHead(
-            downstream, from: downstream.input, to: &upstream.output, toStream: upstream.stream != nil, route: route) else {
+        guard
+            let fits = writeHead(
+                downstream, from: downstream.input, to: &upstream.output, toStream: upstream.stream != nil, route: route
+            )
+        else {
             return fail(.outOfBuffers)
         }
         guard fits else { return fail(.headTooLarge) }
@@ -113,7 +116,8 @@ extension Exchange {
             guard out.freeCapacity >= needed else { return false }
             RequestWriter.write(
                 bytes, head: head, fields: worker.fields, route: route, downstream: downstream,
-                toStream: toStream, listener: listener, trace: report.sentContext, requestID: requestID, traceState: worker.traceState,
+                toStream: toStream, listener: listener, trace: report.sentContext, requestID: requestID,
+                traceState: worker.traceState,
                 into: &out)
             return true
         }
