@@ -50,6 +50,8 @@ extension Configuration {
         var responseMilliseconds = 15_000
         /// Without a byte of a body.
         var idleMilliseconds = 60_000
+        /// The same for gRPC calls, which may be silent for long.
+        var grpcIdleMilliseconds = 300_000
         /// Below the idle timeout of common servers, so that we close first.
         var poolIdleMilliseconds = 3000
         /// Idle connections kept per worker and address.

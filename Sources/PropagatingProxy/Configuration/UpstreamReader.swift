@@ -71,6 +71,7 @@ struct UpstreamReader {
         settings.pendingMilliseconds = timeouts.duration("pending", default: settings.connectMilliseconds)
         settings.responseMilliseconds = timeouts.duration("response", default: settings.responseMilliseconds)
         settings.idleMilliseconds = timeouts.duration("idle", default: settings.idleMilliseconds)
+        settings.grpcIdleMilliseconds = timeouts.duration("grpc_idle", default: settings.grpcIdleMilliseconds)
         settings.poolIdleMilliseconds = timeouts.duration("pool_idle", default: settings.poolIdleMilliseconds)
         settings.maximumIdle = reader.integer("max_idle", 0...65_536, default: settings.maximumIdle)
         settings.maximumConnections = reader.integer(

@@ -41,6 +41,8 @@ final class DownstreamConnection: Socket, Downstream {
     private let parent: HTTP2Downstream?
     private var state = State.readingHead
     private var exchange: Exchange?
+    /// Monotonic microseconds by which the exchange must have ended, as its caller says; 0: whenever.
+    var due: UInt64 = 0
     /// How many bytes of an incomplete head were looked at.
     private var seenCount = 0
     private var isServing = false
@@ -105,6 +107,16 @@ final class DownstreamConnection: Socket, Downstream {
         case .lingering, .closed: end()
         }
     }
+
+    /// A deadline, brought forward to ``due``.
+    func setDeadline(withinDue milliseconds: Int?) {
+        guard due > 0 else { return setDeadline(milliseconds: milliseconds) }
+        let now = Clock.monotonicMicroseconds
+        let left = due > now ? Int(clamping: (due - now) / 1000) : 0
+        setDeadline(milliseconds: min(left, milliseconds ?? left))
+    }
+
+    var isOverdue: Bool { due > 0 && Clock.monotonicMicroseconds >= due }
 
     /// What becomes of X-Forwarded-For, -Proto and -Host: an outsider's never go on.
     var forwardedPolicy: Configuration.ForwardedPolicy {

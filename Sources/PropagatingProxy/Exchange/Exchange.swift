@@ -40,6 +40,8 @@ final class Exchange {
     var wish = Wish()
     var interimCount = 0
     var bodyWatch = BodyWatch()
+    /// Meaningful for a gRPC call only.
+    var call = GRPCCall()
     /// Bytes of an incomplete response head that were looked at.
     var responseSeenCount = 0
 
@@ -53,7 +55,7 @@ final class Exchange {
         self.head = head
         if head.keepAlive, !worker.isDraining { flags.insert(.keepsAlive) }
         if worker.isPressed, !isAdmitted(downstream) { return }
-        downstream.setDeadline(milliseconds: nil)
+        downstream.setDeadline(withinDue: nil)
         let listener = downstream.listener
         let found = listener.route(for: head, in: downstream.input, fields: worker.fields)
         let loops = take(downstream.input, from: downstream, on: listener, route: found)
@@ -87,6 +89,12 @@ final class Exchange {
         report.beginRefused(listener: downstream.listener, peer: downstream.peerEndpoint, worker: worker)
         reply(.overloaded, to: downstream)
         return false
+    }
+
+    /// How long a body may be silent, and a side may take nothing.
+    var idleMilliseconds: Int? {
+        guard let settings = route?.upstream?.settings else { return nil }
+        return flags.contains(.isGRPC) ? settings.grpcIdleMilliseconds : settings.idleMilliseconds
     }
 
     /// Answers a request that could not be read.
@@ -130,6 +138,7 @@ final class Exchange {
             head: head, bytes: bytes, facts: facts, decision: decision, route: route, listener: listener,
             peer: downstream.peerEndpoint, worker: worker)
         requestID = facts.mintedRequestID
+        if facts.isGRPC { beginCall(facts, downstream) }
         return facts.loops
     }
 }

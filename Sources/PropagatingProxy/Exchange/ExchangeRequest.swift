@@ -84,6 +84,9 @@ extension Exchange {
         flags.insert(.requestBegun)
         requestRelay = BodyRelay(head.framing, to: requestSink(upstream))
         downstream.retainedCount = Int(head.length)
+        if flags.contains(.isGRPC), attempt == 0 {
+            noteReceived(request: downstream.input.count - downstream.retainedCount, in: downstream.input)
+        }
         if head.framing != .none {
             bodyWatch = BodyWatch()
             flags.remove(.bodyTimed)
@@ -181,7 +184,9 @@ extension Exchange {
         }
         // To EAGAIN, whatever mayRead says: a reset that came with the last bytes raised no event of its own.
         switch downstream.receive(into: &downstream.input) {
-        case .bytes: return true
+        case .bytes(let count):
+            if flags.contains(.isGRPC) { noteReceived(request: count, in: downstream.input) }
+            return true
         case .wouldBlock: awaitRequestBody(downstream, upstream)
         case .full where flags.contains(.replayable):
             releaseRetained(downstream)
@@ -210,8 +215,8 @@ extension Exchange {
         flags.formUnion([.requestLeft, .requestBlocked])
         guard !flags.contains(.isTunnel) else { return }
         flags.remove(.bodyTimed)
-        downstream.setDeadline(milliseconds: nil)
-        upstream.setDeadline(milliseconds: route?.upstream?.settings.idleMilliseconds)
+        downstream.setDeadline(withinDue: nil)
+        upstream.setDeadline(milliseconds: idleMilliseconds)
     }
 
     private func awaitRequestBody(_ downstream: DownstreamConnection, _ upstream: UpstreamConnection) {
@@ -227,10 +232,12 @@ extension Exchange {
     private func setBodyDeadline(_ downstream: DownstreamConnection) {
         let timeouts = downstream.listener.timeouts
         let idle = timeouts.requestBodyIdleMilliseconds
-        guard timeouts.requestBodyRate > 0 else { return downstream.setDeadline(milliseconds: idle) }
+        // A caller may have nothing to say for a long time.
+        guard !flags.contains(.isGRPC) else { return downstream.setDeadline(withinDue: idleMilliseconds) }
+        guard timeouts.requestBodyRate > 0 else { return downstream.setDeadline(withinDue: idle) }
         guard !flags.contains(.bodyTimed) else { return }
         flags.insert(.bodyTimed)
-        downstream.setDeadline(milliseconds: BodyWatch.stepMilliseconds(idle: idle))
+        downstream.setDeadline(withinDue: BodyWatch.stepMilliseconds(idle: idle))
     }
 
     /// A step of the body's watch has passed.
@@ -252,7 +259,7 @@ extension Exchange {
         upstream.output.release()
         if upstream.stream != nil { upstream.shutdownWrite() }
         // While the response waits for the downstream to read, that deadline is the only one.
-        if head.framing != .none, !flags.contains(.responseBlocked) { downstream.setDeadline(milliseconds: nil) }
+        if head.framing != .none, !flags.contains(.responseBlocked) { downstream.setDeadline(withinDue: nil) }
         if !flags.contains(.responseBegun), let route {
             upstream.setDeadline(milliseconds: responseMilliseconds(route))
         }

@@ -40,7 +40,9 @@ extension Exchange {
             return false
         }
         switch upstream.receive(into: &upstream.input) {
-        case .bytes: return true
+        case .bytes(let count):
+            if flags.isSuperset(of: [.isGRPC, .responseBegun]) { noteReceived(response: count, in: upstream.input) }
+            return true
         case .wouldBlock: awaitResponse(downstream, upstream)
         case .full: fail(upstream.input.isFull ? .malformedResponse(.headTooLarge) : .outOfBuffers)
         case .failed: upstreamClosed(downstream, upstream, isReset: true)
@@ -55,8 +57,8 @@ extension Exchange {
         downstream.output.releaseIfEmpty()
         if flags.contains(.isTunnel) { return renewTunnel(downstream, upstream) }
         guard flags.contains(.responseBegun) else { return }  // the response deadline runs
-        upstream.setDeadline(milliseconds: route?.upstream?.settings.idleMilliseconds)
-        if flags.contains(.requestSent) { downstream.setDeadline(milliseconds: nil) }
+        upstream.setDeadline(milliseconds: idleMilliseconds)
+        if flags.contains(.requestSent) { downstream.setDeadline(withinDue: nil) }
     }
 
     private func responseBlocked(_ downstream: DownstreamConnection, _ upstream: UpstreamConnection) {
@@ -64,7 +66,7 @@ extension Exchange {
         flags.remove(.bodyTimed)
         guard !flags.contains(.isTunnel) else { return }
         upstream.setDeadline(milliseconds: nil)
-        downstream.setDeadline(milliseconds: route?.upstream?.settings.idleMilliseconds)
+        downstream.setDeadline(withinDue: idleMilliseconds)
     }
 
     // MARK: Head
@@ -125,6 +127,10 @@ extension Exchange {
         changes.addsVia = downstream.listener.addsVia
         if response.keepAlive, flags.contains(.requestSent) { flags.insert(.reusesUpstream) }
         report.responseBegan(response.status)
+        if flags.contains(.isGRPC) {
+            noteCallHead(upstream.input)
+            noteReceived(response: upstream.input.count - Int(response.length), in: upstream.input)
+        }
         responseRelay = BodyRelay(response.framing, to: toStream ? .stream : changes.writesChunks ? .chunks : .plain)
         return passHead(response, changes, downstream, upstream)
     }
@@ -266,6 +272,7 @@ extension Exchange {
         guard let stream = upstream.stream else { return responseRelay.sourceClosed(into: &downstream.output) }
         var isWhole = false
         stream.readTrailers { lines in
+            if flags.contains(.isGRPC) { call.noteTrailers(lines) }
             isWhole = responseRelay.sourceClosed(trailers: lines, into: &downstream.output) {
                 downstream.sendTrailers($0)
             }
