@@ -11,7 +11,8 @@ public struct HTTP2ErrorCode: RawRepresentable, BitwiseCopyable, Equatable, Send
     public static let enhanceYourCalm = HTTP2ErrorCode(rawValue: 11)
 }
 public struct HTTP2Limits: BitwiseCopyable, Sendable { public var concurrentStreams = 100; public init() {} }
-public enum HTTP2Limit: Int, CaseIterable, Sendable { case resets }
+public enum HTTP2Limit: Int, CaseIterable, Sendable { case resets; public var label: String { "x" } }
+public typealias HTTP2LimitCounts = InlineArray<12, UInt64>
 public enum HTTP2Error: Error { case outOfMemory }
 public final class HTTP2Session {
     public enum Role: Sendable { case server, client }
@@ -21,7 +22,9 @@ public final class HTTP2Session {
     public func write(into out: inout Buffer) {}
     public var wantsWrite: Bool { false }
     public var isFinished: Bool { false }
-    public var mayReceive: Bool { true }
+    public var shouldPauseReading: Bool { false }
+    public var counts: InlineArray<12, UInt64> { .init(repeating: 0) }
+    public var limitsReached: Int { 0 }
     public var hasPeerSettings: Bool { false }
     public var isSettingsAcknowledged: Bool { false }
     public func takeNews() -> HTTP2Stream? { nil }
@@ -38,7 +41,7 @@ public final class HTTP2Stream: Carrier {
     public private(set) var id: Int32 = 0
     public var isNew: Bool { false }
     public var endedWithHead: Bool { false }
-    public func takeReadiness() -> Readiness { [] }
+    public var readiness: Readiness { [] }
     public var resetCode: HTTP2ErrorCode? { nil }
     public var isUnprocessed: Bool { false }
     public var refusal: UInt16 { 0 }

@@ -48,7 +48,7 @@ final class HTTP2Downstream: HTTP2Connection, Downstream {
         isTrusted = plain.isTrusted
         slot = plain.slot
         let session = try HTTP2Session(.server, limits: HTTP2Limits(), buffers: worker.buffers)
-        super.init(descriptor, session, buffers: worker.buffers, on: worker.loop)
+        super.init(descriptor, session, buffers: worker.buffers, metrics: worker.metrics, on: worker.loop)
         setDeadline(milliseconds: Self.greetingMilliseconds)
         if worker.isDraining { beginDrain() }
     }
@@ -83,6 +83,7 @@ final class HTTP2Downstream: HTTP2Connection, Downstream {
 
     private func begin(_ stream: HTTP2Stream) {
         servedCount += 1
+        worker.metrics.http2StreamBegan()
         let slot = freeSlots.popLast() ?? streams.count
         let connection = DownstreamConnection(stream, of: self, slot: slot)
         if slot == streams.count { streams.append(connection) } else { streams[slot] = connection }

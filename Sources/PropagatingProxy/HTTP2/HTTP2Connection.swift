@@ -11,6 +11,9 @@ class HTTP2Connection: Socket {
     private static let sendLimit = 8
 
     let session: HTTP2Session
+    private let metrics: WorkerMetrics?
+    private var toldCounts = HTTP2LimitCounts(repeating: 0)
+    private var toldTotal = 0
     private var input: Buffer
     private var output: Buffer
     private var flushIsDue = false
@@ -21,9 +24,10 @@ class HTTP2Connection: Socket {
 
     init(
         _ descriptor: consuming Descriptor, _ session: HTTP2Session, isConnecting: Bool = false, buffers: BufferPool,
-        on loop: EventLoop
+        metrics: WorkerMetrics?, on loop: EventLoop
     ) {
         self.session = session
+        self.metrics = metrics
         isBlocked = isConnecting
         input = Buffer(pool: buffers)
         output = Buffer(pool: buffers)
@@ -36,7 +40,7 @@ class HTTP2Connection: Socket {
     /// A peer has opened a stream.
     func streamOpened(_ stream: HTTP2Stream) {}
     /// Whether received bytes may be taken now.
-    var mayTakeMore: Bool { session.mayReceive }
+    var mayTakeMore: Bool { !session.shouldPauseReading }
     /// Everything that could be sent has been: the time to look at deadlines.
     func settle() {}
     /// Called once, when it has closed; every stream has been told.
@@ -87,7 +91,7 @@ class HTTP2Connection: Socket {
     /// Tells the sockets of streams what is new.
     func deliver() {
         while let stream = session.takeNews() {
-            if stream.isNew { streamOpened(stream) } else { stream.socket?.carrierReady(stream.takeReadiness()) }
+            if stream.isNew { streamOpened(stream) } else { stream.socket?.carrierReady(stream.readiness) }
         }
     }
 
@@ -120,9 +124,21 @@ class HTTP2Connection: Socket {
             if isEnding || session.isFinished { return lose() }
             if session.wantsWrite { resumeSoon() }
         }
+        if session.limitsReached != toldTotal { tellOfLimits() }
         settle()
         // What held the reading back may have left.
         if mayRead, mayTakeMore { resumeSoon() }
+    }
+
+    private func tellOfLimits() {
+        toldTotal = session.limitsReached
+        let counts = session.counts
+        for limit in HTTP2Limit.allCases {
+            let place = limit.rawValue
+            let more = counts[place] - toldCounts[place]  // bounded: one element for each case
+            if more > 0 { metrics?.http2LimitReached(limit, more) }
+        }
+        toldCounts = counts
     }
 
     // MARK: The end
@@ -138,6 +154,7 @@ class HTTP2Connection: Socket {
     func lose() {
         guard isOpen else { return }
         close()
+        if session.limitsReached != toldTotal { tellOfLimits() }
         session.connectionLost()
         deliver()
         input.release()

@@ -26,6 +26,7 @@ final class EndpointPool {
     private var idleLimit: Int
     let loop: EventLoop
     let buffers: BufferPool
+    let metrics: WorkerMetrics?
     /// HTTP/2 connections that take streams.
     var sessions: [HTTP2Upstream] = []
     /// Exchanges that have a stream of them.
@@ -44,8 +45,11 @@ final class EndpointPool {
 
     init(
         _ address: SocketAddress, id: EndpointID, record: EndpointRecord?, judge: EjectionJudge?,
-        settings: Configuration.UpstreamSettings, capacity: UpstreamCapacity, buffers: BufferPool, on loop: EventLoop
+        settings: Configuration.UpstreamSettings, capacity: UpstreamCapacity, buffers: BufferPool,
+        metrics: WorkerMetrics? = nil,
+        on loop: EventLoop
     ) {
+        self.metrics = metrics
         self.record = record
         self.judge = judge
         self.id = id

@@ -38,7 +38,7 @@ extension EndpointPool {
         guard
             let session = try? HTTP2Upstream(
                 descriptor, isConnecting: isConnecting, connectMilliseconds: settings.connectMilliseconds, pool: self,
-                buffers: buffers, on: loop)
+                buffers: buffers, metrics: metrics, on: loop)
         else { return .failure(.outOfBuffers) }
         sessions.append(session)
         sessionOpened()

@@ -19,13 +19,13 @@ final class HTTP2Upstream: HTTP2Connection {
 
     init(
         _ descriptor: consuming Descriptor, isConnecting: Bool, connectMilliseconds: Int, pool: EndpointPool,
-        buffers: BufferPool, on loop: EventLoop
+        buffers: BufferPool, metrics: WorkerMetrics?, on loop: EventLoop
     ) throws(HTTP2Error) {
         self.pool = pool
         self.buffers = buffers
         self.isConnecting = isConnecting
         let session = try HTTP2Session(.client, limits: HTTP2Limits(), buffers: buffers)
-        super.init(descriptor, session, isConnecting: isConnecting, buffers: buffers, on: loop)
+        super.init(descriptor, session, isConnecting: isConnecting, buffers: buffers, metrics: metrics, on: loop)
         if isConnecting {
             awaitWritable()
             setDeadline(milliseconds: connectMilliseconds)

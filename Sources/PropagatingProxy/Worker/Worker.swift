@@ -42,6 +42,8 @@ final class Worker {
     private var lastCall: LoopTimer?
     private let log: Log
     private(set) var openCount = 0
+    /// Of those, the ones that speak HTTP/2.
+    private var http2Count = 0
     private let connectionLimit: Int
     private let bufferPages: Int
     private let overloadMarks: OverloadMarks
@@ -220,6 +222,8 @@ final class Worker {
         guard downstreams.indices.contains(plain.slot), let connection = try? HTTP2Downstream(descriptor, from: plain)
         else { return downstreamClosed(plain) }
         downstreams[plain.slot] = connection
+        http2Count += 1
+        metrics.http2Downstreams(open: http2Count)
         connection.take(&plain.input)
     }
 
@@ -229,6 +233,10 @@ final class Worker {
         freeSlots.append(connection.slot)
         openCount -= 1
         metrics.downstreams(open: openCount)
+        if connection is HTTP2Downstream {
+            http2Count -= 1
+            metrics.http2Downstreams(open: http2Count)
+        }
         connection.listener.connectionClosed()
         if isFinishing, listeners.isEmpty, openCount == 0 { loop.stop() }
     }
