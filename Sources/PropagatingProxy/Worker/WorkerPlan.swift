@@ -46,7 +46,7 @@ struct WorkerPlan: Sendable {
             upstreams.append(
                 try Upstream(
                     number: UInt16(clamping: number + 1), upstream.share(among: configuration.workers), board: board,
-                    resolver: resolver, buffers: worker.buffers, seed: worker.random.next(), metrics: metrics,
+                    resolver: resolver, buffers: worker.buffers, seed: worker.random.next(),
                     metrics: metrics, log: log,
                     on: loop))
         }
