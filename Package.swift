@@ -35,13 +35,15 @@ let package = Package(
         // The fence around libevent and the kernel.
         .target(name: "EventLoop", dependencies: ["CLibevent", "CSystem"], swiftSettings: house),
 
+        .target(name: "HTTP2", dependencies: ["EventLoop", "HTTP1"], swiftSettings: house),
+
         // Span records, encodings, queues and delivery.
         .target(name: "SpanEmitter", dependencies: ["EventLoop", "HTTP1", "Propagation"], swiftSettings: house),
 
         // The product as a library, and its command line.
         .target(
             name: "PropagatingProxy",
-            dependencies: ["CYAML", "EventLoop", "HTTP1", "Propagation", "SpanEmitter"],
+            dependencies: ["CYAML", "EventLoop", "HTTP1", "HTTP2", "Propagation", "SpanEmitter"],
             swiftSettings: house
         ),
         .executableTarget(

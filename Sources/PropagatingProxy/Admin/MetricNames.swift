@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+import HTTP2
 import Propagation
 import SpanEmitter
 
@@ -27,7 +28,7 @@ struct MetricNames: Sendable {
 
     /// By the raw values of `GRPCStatus`: the seventeen statuses.
     static let grpcStatuses = GRPCStatus.allCases.filter(\.isKnown).map(\.name)
-
+    static let http2Limits = HTTP2Limit.allCases.map(\.label)
     static let outsiderWishes = OutsiderWish.allCases.map(\.rawValue)
 
     let routes: [String]
@@ -49,6 +50,7 @@ struct MetricNames: Sendable {
     let malformed: Int
     let sampling: Int
     let wishes: Int
+    let http2LimitCells: Int
     let worker: Int
     let count: Int
 
@@ -79,6 +81,7 @@ struct MetricNames: Sendable {
         malformed = take(Self.malformedFields.count)
         sampling = take(Self.samplingReasons.count)
         wishes = take(Self.outsiderWishes.count)
+        http2LimitCells = take(Self.http2Limits.count)
         count = next
     }
 
@@ -105,6 +108,7 @@ struct MetricNames: Sendable {
         case replays, retriesWaiting
         case requestBytes, responseBytes
         case buffersInUse, buffersRefused
+        case http2DownstreamsOpen, http2Streams
         case bufferPages, bufferPageLimit, overloadStage, keepAliveShed
     }
 }

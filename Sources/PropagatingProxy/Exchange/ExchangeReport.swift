@@ -26,7 +26,7 @@ struct ExchangeReport: BitwiseCopyable {
     ///   - at: monotonic microseconds.
     ///   - overHTTP2: the request is a stream's.
     mutating func begin(
-        at now: UInt64, overHTTP2: Bool = false, head: RequestHead, bytes: Span<UInt8>, facts: RequestFacts,
+        at now: UInt64, overHTTP2: Bool, head: RequestHead, bytes: Span<UInt8>, facts: RequestFacts,
         decision: TraceDecision, route: RouteContext?, listener: ListenerContext, peer: EndpointAddress, worker: Worker
     ) {
         start(worker, now)
@@ -59,7 +59,7 @@ struct ExchangeReport: BitwiseCopyable {
 
     /// A request that could not be read starts a trace of its own.
     mutating func beginRefused(
-        listener: ListenerContext, peer: EndpointAddress, worker: Worker, overHTTP2: Bool = false
+        listener: ListenerContext, peer: EndpointAddress, worker: Worker, overHTTP2: Bool
     ) {
         let decision = worker.decideRefused(listener: listener)
         start(worker, Clock.monotonicMicroseconds)
@@ -106,16 +106,15 @@ struct ExchangeReport: BitwiseCopyable {
         server.messages = CallMessages()
     }
 
-    /// What has passed so far in this attempt. Comes before the attempt or the exchange ends.
-    mutating func grpcPassed(requests: MessageCounter, responses: MessageCounter) {
-        server.messages.request = figures(requests)
-        server.messages.response = figures(responses)
-        server.requestBytes = requests.byteCount
-        server.responseBytes = responses.byteCount
+    /// What the call has come to. Comes before the attempt or the exchange ends.
+    mutating func note(_ call: borrowing GRPCCall) {
+        grpcStatus = call.status
+        guard isRecorded else { return }
+        server.messages.request = figures(call.requests)
+        server.messages.response = figures(call.responses)
+        server.requestBytes = call.requests.byteCount
+        server.responseBytes = call.responses.byteCount
     }
-
-    /// The upstream's status, from its trailers or its head. Comes before the attempt or the exchange ends.
-    mutating func grpcEnded(_ status: GRPCStatus) { grpcStatus = status }
 
     private func figures(_ counter: MessageCounter) -> CallMessages.Figures {
         var figures = CallMessages.Figures()
@@ -135,7 +134,7 @@ struct ExchangeReport: BitwiseCopyable {
     // MARK: Attempts
 
     mutating func beginAttempt(
-        _ number: UInt8, to endpoint: EndpointAddress, worker: Worker, overHTTP2: Bool = false
+        _ number: UInt8, to endpoint: EndpointAddress, worker: Worker, overHTTP2: Bool
     ) {
         if server.hasAttempt { recordFailedAttempt(worker) }
         sentContext = hop.attempt(random: &worker.random)

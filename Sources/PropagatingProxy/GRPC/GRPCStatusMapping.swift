@@ -39,7 +39,7 @@ extension ProxyError {
         case .malformedRequest where status == 414 || status == 431: .resourceExhausted
         case .malformedRequest, .malformedResponse, .unexpectedUpgrade, .tooManyInterimResponses, .unaskedResponse:
             .internalError
-        case .requestTimedOut, .requestTooSlow, .responseTimedOut: .deadlineExceeded
+        case .requestTimedOut, .requestTooSlow, .responseTimedOut, .callOverdue: .deadlineExceeded
         case .bodyTooLarge, .headTooLarge, .outOfBuffers, .upstreamOverflow, .loopDetected, .overloaded,
             .outOfDescriptors:
             .resourceExhausted
