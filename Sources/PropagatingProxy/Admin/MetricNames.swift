@@ -25,7 +25,7 @@ struct MetricNames: Sendable {
     static let retryOutcomes = RetryOutcome.allCases.map(\.label)
     static let samplingReasons = SamplingReason.allCases.map(\.label.description)
 
-    static let http2Limits = HTTP2Limit.allCases.map(\.label)
+    static let http2Limits = HTTP2Limit.allCases.map(\.label.description)
     static let outsiderWishes = OutsiderWish.allCases.map(\.rawValue)
 
     let routes: [String]
