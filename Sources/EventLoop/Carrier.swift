@@ -22,6 +22,12 @@ open class Carrier {
     /// A send would have blocked: the socket wants to hear when it would not.
     open func awaitWritable() {}
 
+    /// More field lines, each `name: value CRLF`, to go behind the body.
+    open func sendTrailers(_ lines: Span<UInt8>) {}
+
+    /// Lends the field lines that came behind the body, once it has ended.
+    open func readTrailers(_ read: (Span<UInt8>) -> Void) { read(Span()) }
+
     /// Our direction ends behind what was sent.
     open func shutdownWrite() {}
 
