@@ -49,11 +49,9 @@ class HTTP2Connection: Socket {
     // MARK: Receiving
 
     override func ioReady(_ readiness: Readiness) {
-        if readiness.contains(.writable) {
-            isBlocked = false
-            flushSoon()
-        }
+        if readiness.contains(.writable) { isBlocked = false }
         if mayRead { read() }
+        if isOpen, session.wantsWrite { flushSoon() }
     }
 
     func read() {
