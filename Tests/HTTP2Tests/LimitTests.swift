@@ -59,7 +59,8 @@ struct LimitTests {
         #expect(peer.session.isFinished)
     }
 
-    @Test("What comes slowly is no flood", arguments: Flood.all.filter { $0.limit == .controlFrames || $0.limit == .resets })
+    @Test(
+        "What comes slowly is no flood", arguments: Flood.all.filter { [.controlFrames, .resets].contains($0.limit) })
     func slow(_ flood: Flood) throws {
         let peer = try RawPeer()
         for count in 0..<500 as Range<UInt32> {

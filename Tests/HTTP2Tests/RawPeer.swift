@@ -63,7 +63,8 @@ final class RawPeer {
 
     /// The code of the RST_STREAM the session wrote for the stream.
     func reset(of stream: UInt32) -> HTTP2ErrorCode? {
-        frames.last { $0.kind == .reset && $0.stream == stream }.map { HTTP2ErrorCode(rawValue: number($0.payload[...])) }
+        let frame = frames.last { $0.kind == .reset && $0.stream == stream }
+        return frame.map { HTTP2ErrorCode(rawValue: number($0.payload[...])) }
     }
 
     private func number(_ bytes: ArraySlice<UInt8>) -> UInt32 { bytes.prefix(4).reduce(0) { $0 << 8 | UInt32($1) } }
