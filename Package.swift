@@ -46,7 +46,7 @@ let package = Package(
         // The product as a library, and its command line.
         .target(
             name: "PropagatingProxy",
-            dependencies: ["CYAML", "EventLoop", "HTTP1", "Propagation", "SpanEmitter"],
+            dependencies: ["CYAML", "EventLoop", "HTTP1", "HTTP2", "Propagation", "SpanEmitter"],
             swiftSettings: house
         ),
         .executableTarget(

@@ -160,6 +160,9 @@ open class Socket {
         return .sent(first.count + rest)
     }
 
+    /// Field lines for behind the body, of a carrier that has such a place; the last thing before ``shutdownWrite()``.
+    public final func sendTrailers(_ lines: Span<UInt8>) { carrier?.sendTrailers(lines) }
+
     /// Ends our direction; the peer reads an end of stream after what was sent.
     public final func shutdownWrite() {
         guard isOpen else { return }

@@ -55,7 +55,9 @@ public final class HTTP2Session {
     /// Why this side ended the session by itself.
     public private(set) var exceeded: HTTP2Limit?
     /// How often each limit was reached, by ``HTTP2Limit/rawValue``: streams refused, or the connection ended.
-    public private(set) var counts = InlineArray<12, UInt64>(repeating: 0)
+    public private(set) var counts = HTTP2LimitCounts(repeating: 0)
+    /// The sum of ``counts``.
+    public private(set) var limitsReached = 0
     /// Streams refused before the peer could know our SETTINGS.
     var earlyRefusals = 0
     private var isOver = false
@@ -147,7 +149,10 @@ public final class HTTP2Session {
         count(limit)
     }
 
-    func count(_ limit: HTTP2Limit) { counts[limit.rawValue] += 1 }  // bounded: one element for each case
+    func count(_ limit: HTTP2Limit) {
+        counts[limit.rawValue] += 1  // bounded: one element for each case
+        limitsReached += 1
+    }
 
     /// The peer made us reset a stream.
     func charge(_ stream: HTTP2Stream?) {

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+import HTTP2
 import Propagation
 
 /// What the numbers of routes, upstreams and reasons are called, for one configuration, and so
@@ -24,6 +25,7 @@ struct MetricNames: Sendable {
     static let retryOutcomes = RetryOutcome.allCases.map(\.label)
     static let samplingReasons = SamplingReason.allCases.map(\.label.description)
 
+    static let http2Limits = HTTP2Limit.allCases.map(\.label.description)
     static let outsiderWishes = OutsiderWish.allCases.map(\.rawValue)
 
     let routes: [String]
@@ -44,6 +46,7 @@ struct MetricNames: Sendable {
     let malformed: Int
     let sampling: Int
     let wishes: Int
+    let http2LimitCells: Int
     let worker: Int
     let count: Int
 
@@ -73,6 +76,7 @@ struct MetricNames: Sendable {
         malformed = take(Self.malformedFields.count)
         sampling = take(Self.samplingReasons.count)
         wishes = take(Self.outsiderWishes.count)
+        http2LimitCells = take(Self.http2Limits.count)
         count = next
     }
 
@@ -99,6 +103,7 @@ struct MetricNames: Sendable {
         case replays, retriesWaiting
         case requestBytes, responseBytes
         case buffersInUse, buffersRefused
+        case http2DownstreamsOpen, http2Streams
         case bufferPages, bufferPageLimit, overloadStage, keepAliveShed
     }
 }

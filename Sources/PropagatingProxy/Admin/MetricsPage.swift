@@ -78,6 +78,10 @@ struct MetricsPage {
         write("downstream_connections", .gauge, "Connections open from callers.", sum(.downstreamsOpen))
         write(
             "downstream_connections_total", .counter, "Connections accepted from callers.", sum(.downstreamsAccepted))
+        write(
+            "downstream_http2_connections", .gauge, "Of those open, the ones that speak HTTP/2.",
+            sum(.http2DownstreamsOpen))
+        write("downstream_http2_streams_total", .counter, "Requests that came on HTTP/2 streams.", sum(.http2Streams))
         text.family("downstream_connections_refused_total", .counter, "Connections closed at once, by what was short.")
         text.sample(sum(.downstreamsRefused), ["reason": "connection_limit"])
         text.sample(sum(.acceptsRefused), ["reason": "descriptors"])
@@ -156,6 +160,10 @@ struct MetricsPage {
                 "sampling_decisions_total", "Sampling decisions, by what decided.", "reason",
                 MetricNames.samplingReasons,
                 names.sampling
+            ),
+            (
+                "http2_limits_total", "Streams refused and connections ended because an HTTP/2 peer went too far.",
+                "limit", MetricNames.http2Limits, names.http2LimitCells
             ),
             (
                 "outsider_wishes_total", "Wishes to be recorded, of callers that are not trusted.", "outcome",

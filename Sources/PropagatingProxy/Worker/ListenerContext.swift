@@ -7,6 +7,7 @@ import Propagation
 final class ListenerContext {
     /// Index in the configuration, for span records.
     let number: UInt16
+    let httpVersion: Configuration.ListenerProtocol
     let tracing: TracingContext
     let trust: Trust
     let timeouts: Configuration.ClientTimeouts
@@ -38,6 +39,7 @@ final class ListenerContext {
         outsiderWishes = RateLimiter(perSecond: wishesPerSecond)
         self.connectionLimit = connectionLimit
         self.number = number
+        httpVersion = listener.httpVersion
         tracing = TracingContext(configuration.tracing)
         trust = listener.trust
         timeouts = listener.timeouts
