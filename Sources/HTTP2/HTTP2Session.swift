@@ -176,6 +176,11 @@ public final class HTTP2Session {
             nextNews += 1
             stream.isInNews = false
             guard stream.session != nil, !stream.isDetached else { continue }
+            if stream.isUntold, stream.failure != 0 {
+                stream.close(isCut: true)
+                continue
+            }
+            stream.isTold = true
             stream.readiness = stream.news
             stream.news = []
             return stream
@@ -230,7 +235,8 @@ public final class HTTP2Session {
         } else {
             stream.fail(ECONNRESET)
         }
-        if stream.isDetached { recycle(stream) }
+        // A request that nobody has been told of needs no end either.
+        if stream.isDetached || stream.isUntold { recycle(stream) }
     }
 
     /// The stream has lost its socket.
@@ -404,6 +410,17 @@ public final class HTTP2Session {
             (isBusy, isDirty) = (false, false)
         }
         submitDue()
+        repeat { writeFrames() } while endIfExceeded()
+    }
+
+    /// What came of writing may be the last straw.
+    private func endIfExceeded() -> Bool {
+        guard exceeded != nil, !isOver else { return false }
+        _ = end(.enhanceYourCalm)
+        return true
+    }
+
+    private func writeFrames() {
         while writeRest() {
             if outbox.freeCount < 1024 { outbox.compact() }
             // Less would cut bodies into small frames.

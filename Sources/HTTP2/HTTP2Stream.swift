@@ -66,6 +66,9 @@ public final class HTTP2Stream: Carrier {
     /// Server: its head has arrived and no socket has it yet.
     public var isNew: Bool { wasAnnounced && socket == nil && !isDetached }
     var wasAnnounced = false
+    /// The owner has been told of it.
+    var isTold = false
+    var isUntold: Bool { wasAnnounced && !isTold }
 
     /// END_STREAM came with the final head: there is no body and there are no trailers.
     public internal(set) var endedWithHead = false
@@ -172,7 +175,7 @@ public final class HTTP2Stream: Carrier {
         release()
         session = nil
         (id, headCount, used, idleSweeps, failure, refusal) = (0, 0, 0, 0, 0, 0)
-        (endReceived, endTold, endedWithHead, wasAnnounced) = (false, false, false, false)
+        (endReceived, endTold, endedWithHead, wasAnnounced, isTold) = (false, false, false, false, false)
         (headQueued, headSubmitted, headSent, endQueued, endSent) = (false, false, false, false, false)
         (isDeferred, awaitsRoom, isClosed, isDetached, isCharged) = (false, false, false, false, false)
         (resetCode, isUnprocessed, cutCode) = (nil, false, .internalError)

@@ -37,6 +37,7 @@ extension HTTP2Session {
 
     /// libnghttp2 resets the stream, or ends the connection, because of what came on it.
     func frameRefused(_ id: Int32, _ error: nghttp2_error) {
+        incoming.begin(.trailers)  // what there is of a head goes
         if error == NGHTTP2_ERR_REFUSED_STREAM {
             count(.concurrentStreams)
             // A peer that has not seen our SETTINGS yet may not know better.

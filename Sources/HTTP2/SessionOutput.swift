@@ -137,7 +137,9 @@ extension HTTP2Session {
     private func resetSent(_ frame: FrameNote) {
         switch frame.code {
         case .noError, .cancel, .refusedStream, .internalError, .enhanceYourCalm: return
-        default: charge(stream(frame.id))
+        default:
+            // One without a stream of ours was charged when its head came.
+            if let stream = stream(frame.id) { charge(stream) }
         }
     }
 

@@ -55,6 +55,10 @@ final class Pair {
     }
 }
 
+extension HTTP2Session {
+    func take(_ bytes: [UInt8]) -> Bool { receive(bytes.span, nowMicroseconds: 1) }
+}
+
 /// What one stream has given so far.
 struct Received: Equatable {
     var text = ""
