@@ -28,7 +28,7 @@ struct MetricNames: Sendable {
 
     /// By the raw values of `GRPCStatus`: the seventeen statuses.
     static let grpcStatuses = GRPCStatus.allCases.filter(\.isKnown).map(\.name)
-    static let http2Limits = HTTP2Limit.allCases.map(\.label)
+    static let http2Limits = HTTP2Limit.allCases.map(\.label.description)
     static let outsiderWishes = OutsiderWish.allCases.map(\.rawValue)
 
     let routes: [String]

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 import EventLoop
 import HTTP1
+import HTTP2
 import Propagation
 
 /// An exchange's way upstream: a connection, the head, the body.
