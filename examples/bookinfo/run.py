@@ -152,7 +152,7 @@ def run(options: argparse.Namespace, programs: Programs, say: Say) -> int:
     started = time.monotonic()
     for port in filter(None, (options.port, options.gateway_port)):
         require_free(port)
-    backend = choose_backend(programs, options.encoding, EDGE, say)
+    backend = choose_backend(programs, options.encoding, say)
     mesh: Mesh | None = None
     try:
         mesh = Mesh(programs, backend.zipkin_port, options.gateway_port, options.reviews)

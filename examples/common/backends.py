@@ -85,9 +85,7 @@ class BuiltIn:
 class Zipkin:
     """A real Zipkin server; the trees are read back from its API."""
 
-    def __init__(self, programs: Programs, jar: str, edge: str) -> None:
-        """`edge` is a service that is part of every trace."""
-        self.edge = edge
+    def __init__(self, programs: Programs, jar: str) -> None:
         self.zipkin_port, self.otlp_port = free_ports(1)[0], 0
         self.description = f"Zipkin ({Path(jar).name}) on port {self.zipkin_port}"
         port = "--armeria.ports[0]"
@@ -116,7 +114,7 @@ class Zipkin:
         return traces
 
     def _traces(self, limit: int) -> list[Trace]:
-        found = json.loads(self._get(f"/api/v2/traces?serviceName={self.edge}&limit={limit + 10}"))
+        found = json.loads(self._get(f"/api/v2/traces?limit={limit + 10}"))
         ids = [spans[0]["traceId"] for spans in found]
         return sorted(map(self._trace, ids), key=lambda trace: trace.spans[0].timestamp)
 
@@ -195,13 +193,13 @@ class OpenTelemetryCollector:
         self.behind.stop()
 
 
-def choose_backend(programs: Programs, encoding: str, edge: str, say: Say) -> Backend:
-    """The collector this run uses, by the environment; `edge` is a service that is part of every trace."""
+def choose_backend(programs: Programs, encoding: str, say: Say) -> Backend:
+    """The collector this run uses, by the environment."""
     jar, otelcol = os.environ.get("ZIPKIN_JAR"), os.environ.get("OTELCOL")
     if encoding == "otlp" and otelcol:
         return OpenTelemetryCollector(programs, otelcol)
     if jar and encoding != "otlp":
-        return Zipkin(programs, jar, edge)
+        return Zipkin(programs, jar)
     if jar:
         say("Zipkin takes no OTLP: the built-in collector is used (set OTELCOL to go through a real one)")
     return BuiltIn()

@@ -44,7 +44,7 @@ def listener(
     hosts: list[Config],
     spawn_upstream_span: bool = False,
     edge: bool = False,
-    random_sampling: int = 0,
+    random_sampling: float = 0,
 ) -> Config:
     """A listener for HTTP/1.1 and, by prior knowledge, HTTP/2; `spawn_upstream_span` as today's gateways have it."""
     manager = {
@@ -72,7 +72,7 @@ def listener(
     }
 
 
-def _tracing(spawn_upstream_span: bool, random_sampling: int) -> Config:
+def _tracing(spawn_upstream_span: bool, random_sampling: float) -> Config:
     return {
         "client_sampling": {"value": 100},
         "random_sampling": {"value": random_sampling},

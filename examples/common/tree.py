@@ -100,13 +100,38 @@ def _parent(node: Node, owners: dict[str, Node], shared: dict[str, Node]) -> Nod
     return owners.get(span.parent_id)
 
 
+def calls(trace: Trace) -> str:
+    """Who called whom, as a service map shows it: `a > b > c`, chains that branch one after the other."""
+    found: list[tuple[str, str]] = []
+
+    def collect(node: Node) -> None:
+        for child in node.children:
+            pair = (node.span.service, child.span.service)
+            if pair[0] != pair[1] and pair not in found:
+                found.append(pair)
+            collect(child)
+
+    for node in [*trace.roots, *trace.orphans]:
+        collect(node)
+    chains: list[list[str]] = []
+    for caller, callee in found:
+        if chains and chains[-1][-1] == caller:
+            chains[-1].append(callee)
+        else:
+            chains.append([caller, callee])
+    return ", ".join(" > ".join(chain) for chain in chains)
+
+
 def _lines(node: Node, lead: str, below: str) -> list[str]:
     span = node.span
     time = f"{span.duration / 1000:.1f} ms"
     status = span.tags.get("http.status_code") or span.tags.get("http.response.status_code") or "-"
+    # A failed gRPC call has the status 200; its own status follows where one is told.
+    grpc_status = span.tags.get("grpc.status_code") or span.tags.get("rpc.status_code") or ""
+    status += f"/{grpc_status}" if grpc_status else ""
     label = f"{lead}{span.service} {span.kind}"
     name = span.name if len(span.name) <= 40 else f"{span.name[:39]}…"
-    drawn = [f"{label:<58} {status:>3} {time:>9}  {span.encoding:<9}  {name}".rstrip()]
+    drawn = [f"{label:<62} {status:>5} {time:>9}  {span.encoding:<9}  {name}".rstrip()]
     for index, child in enumerate(node.children):
         last = index == len(node.children) - 1
         drawn += _lines(child, below + ("└─ " if last else "├─ "), below + ("   " if last else "│  "))
