@@ -8,13 +8,9 @@ import Testing
 /// server see is the same.
 @Suite(
     "gRPC through the proxy is gRPC without it",
-    .enabled(if: GRPCInteropTests.hasGRPC, "grpcio is not installed; scripts/setup python brings it"))
+    .enabled(if: Tool.hasGRPC, "grpcio is not installed; scripts/setup python brings it"))
 struct GRPCInteropTests {
     static let script = "\(Tool.repository)/Tests/IntegrationTests/Cases/grpc_interop.py"
-    static let hasGRPC: Bool = {
-        guard let python = Tool.python else { return false }
-        return (try? Tool.run(python, ["-c", "import grpc.aio"], within: 60).0) == 0
-    }()
 
     /// A case of the script, and what it promises.
     struct Case: CustomTestStringConvertible {
@@ -37,7 +33,7 @@ struct GRPCInteropTests {
         Case("half_close", "The caller's end reaches a server that has said nothing yet"),
         Case("server_speaks_first", "A server may speak before its caller"),
         Case("cancel_after_begin", "The server learns at once that its caller has cancelled"),
-        Case("cancel_after_first_response", "The server learns in the middle of a stream that its caller has cancelled"),
+        Case("cancel_after_first_response", "The server learns in mid-stream that its caller has cancelled"),
         Case("deadline_on_sleeping_server", "The deadline is known to the server and ends the call on both sides"),
         Case("metadata", "Metadata keep order, repetition and every byte of binary values"),
         Case("large_metadata", "Metadata of 3 kB pass both ways"),

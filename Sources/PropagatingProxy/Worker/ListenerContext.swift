@@ -8,6 +8,8 @@ final class ListenerContext {
     /// Index in the configuration, for span records.
     let number: UInt16
     let tracing: TracingContext
+    /// Whether its exchanges are CLIENT spans: calls of the app beside us, each one span.
+    let callsOut: Bool
     let trust: Trust
     let timeouts: Configuration.ClientTimeouts
     let headLimits: HeadLimits
@@ -39,6 +41,7 @@ final class ListenerContext {
         self.connectionLimit = connectionLimit
         self.number = number
         tracing = TracingContext(configuration.tracing)
+        callsOut = configuration.tracing.mode == .sidecar && listener.direction == .outbound
         trust = listener.trust
         timeouts = listener.timeouts
         headLimits = configuration.limits.head
