@@ -23,7 +23,7 @@ from collector import Collector
 
 INTEROP = lab.REPOSITORY / "Tests/IntegrationTests/Cases/grpc_interop.py"
 METHOD = "propagating.proxy.Interop/Talk"
-SENT, RECEIVED = "rpc.grpc.request.messages", "rpc.grpc.response.messages"
+SENT, RECEIVED = "rpc.request.messages", "rpc.response.messages"
 """The tags with the number of messages."""
 
 
