@@ -57,8 +57,10 @@ let package = Package(
 
         // Test doubles and probes, shared by the test targets.
         .target(name: "CMallocCount", path: "Tests/CMallocCount"),
+        .target(name: "CTestProcess", path: "Tests/CTestProcess"),
         .target(
-            name: "TestSupport", dependencies: ["EventLoop", "HTTP1"], path: "Tests/TestSupport", swiftSettings: house),
+            name: "TestSupport", dependencies: ["CTestProcess", "EventLoop", "HTTP1"], path: "Tests/TestSupport",
+            swiftSettings: house),
         .testTarget(name: "EventLoopTests", dependencies: ["EventLoop", "TestSupport"]),
         .testTarget(
             name: "HTTP1Tests", dependencies: ["HTTP1", "CMallocCount", "TestSupport"], exclude: ["Vectors"]),

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 import HTTP2
 import Propagation
+import SpanEmitter
 
 /// What the numbers of routes, upstreams and reasons are called, for one configuration, and so
 /// which cell of a worker's counter table means what.
@@ -25,6 +26,8 @@ struct MetricNames: Sendable {
     static let retryOutcomes = RetryOutcome.allCases.map(\.label)
     static let samplingReasons = SamplingReason.allCases.map(\.label.description)
 
+    /// By the raw values of `GRPCStatus`: the seventeen statuses.
+    static let grpcStatuses = GRPCStatus.allCases.filter(\.isKnown).map(\.name)
     static let http2Limits = HTTP2Limit.allCases.map(\.label.description)
     static let outsiderWishes = OutsiderWish.allCases.map(\.rawValue)
 
@@ -36,6 +39,7 @@ struct MetricNames: Sendable {
     // Where each family begins.
     let requests: Int
     let latency: Int
+    let grpcCalls: Int
     let upstreamErrorCells: Int
     let retries: Int
     /// Outcomes of waiting, by upstream; then how many wait, by upstream.
@@ -67,6 +71,7 @@ struct MetricNames: Sendable {
         worker = take(WorkerCell.allCases.count)
         requests = take(self.routes.count * Self.statusClasses.count)
         latency = take(self.routes.count * Self.latencyCells)
+        grpcCalls = take(self.routes.count * Self.grpcStatuses.count)
         upstreamErrorCells = take(upstreams.count * upstreamErrors.count)
         retries = take(upstreams.count * Self.retryOutcomes.count)
         pending = take(upstreams.count * Self.pendingOutcomes.count)

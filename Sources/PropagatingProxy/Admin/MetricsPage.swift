@@ -18,6 +18,7 @@ struct MetricsPage {
         var page = MetricsPage(names: names, workers: workers)
         page.writeRequests()
         page.writeLatency()
+        page.writeCalls()
         page.writeConnections()
         page.writeUpstreams()
         endpoints.write(into: &page.text)
@@ -66,6 +67,18 @@ struct MetricsPage {
             let total = sum(first + bounds.count + 1)
             text.sample(text: MetricsText.seconds(total), suffix: "_sum", ["route": name])
             text.sample(count, suffix: "_count", ["route": name])
+        }
+    }
+
+    /// Of the statuses a route has seen, so that routes without gRPC have no lines.
+    private mutating func writeCalls() {
+        text.family("grpc_requests_total", .counter, "gRPC calls ended, by route and status.")
+        let statuses = MetricNames.grpcStatuses
+        for (route, name) in names.routes.enumerated() {
+            for (index, status) in statuses.enumerated() {
+                let value = sum(names.grpcCalls + route * statuses.count + index)
+                if value > 0 { text.sample(value, ["route": name, "grpc_status": status]) }
+            }
         }
     }
 

@@ -2,6 +2,7 @@
 import EventLoop
 import HTTP2
 import Propagation
+import SpanEmitter
 
 /// What one worker counts. Only its thread writes; the control thread reads for a scrape.
 ///
@@ -32,6 +33,14 @@ final class WorkerMetrics: Sendable {
         }
         cells.add(first + bucket)
         cells.add(first + MetricNames.latencyCells - 1, microseconds)
+    }
+
+    /// A gRPC call has ended.
+    ///
+    /// - Parameter status: one of the seventeen.
+    func grpcEnded(route: UInt16, _ status: GRPCStatus) {
+        guard route < names.routes.count, status.isKnown else { return }
+        cells.add(names.grpcCalls + Int(route) * MetricNames.grpcStatuses.count + Int(status.rawValue))
     }
 
     // MARK: Connections

@@ -86,7 +86,7 @@ final class Exchange {
             worker.metrics.keepAliveShed()
         }
         guard stage >= .requests else { return true }
-        report.beginRefused(listener: downstream.listener, peer: downstream.peerEndpoint, worker: worker)
+        beginRefused(downstream)
         reply(.overloaded, to: downstream)
         return false
     }
@@ -100,8 +100,14 @@ final class Exchange {
     /// Answers a request that could not be read.
     func refuse(_ error: ProxyError, from downstream: DownstreamConnection) {
         start(downstream)
-        report.beginRefused(listener: downstream.listener, peer: downstream.peerEndpoint, worker: worker)
+        beginRefused(downstream)
         reply(error, to: downstream)
+    }
+
+    private func beginRefused(_ downstream: DownstreamConnection) {
+        report.beginRefused(
+            listener: downstream.listener, peer: downstream.peerEndpoint, worker: worker,
+            overHTTP2: downstream.stream != nil)
     }
 
     private func start(_ downstream: DownstreamConnection) {
@@ -134,7 +140,7 @@ final class Exchange {
             path: bytes.extracting(head.path.range).extracting(first: Int(head.pathCount)),
             listener: listener, isTrusted: downstream.isTrusted, nowMicroseconds: now)
         report.begin(
-            at: now,
+            at: now, overHTTP2: downstream.stream != nil,
             head: head, bytes: bytes, facts: facts, decision: decision, route: route, listener: listener,
             peer: downstream.peerEndpoint, worker: worker)
         requestID = facts.mintedRequestID

@@ -8,6 +8,7 @@ extension Exchange {
     func beginCall(_ facts: RequestFacts, _ downstream: DownstreamConnection) {
         flags.insert(.isGRPC)
         call = GRPCCall()
+        report.grpcBegan()
         guard let timeout = facts.grpcTimeoutMilliseconds else { return }
         downstream.due = Clock.monotonicMicroseconds + UInt64(timeout) * 1000
         downstream.setDeadline(withinDue: nil)
@@ -24,12 +25,18 @@ extension Exchange {
 
     func noteCallHead(_ input: borrowing Buffer) { call.noteHead(input.readable, fields: worker.fields) }
 
+    /// The attempt or the exchange is about to end.
+    func reportCall() {
+        if flags.contains(.isGRPC) { report.note(call) }
+    }
+
     /// The response has begun and cannot be completed: a status tells more than a reset.
     ///
     /// - Returns: false if the caller must see a reset: its own stream's, or the callee's passed on.
     func endCall(_ error: ProxyError, _ downstream: DownstreamConnection) -> Bool {
-        call.status = error.grpcStatus
-        guard flags.contains(.responseBegun), error != .downstreamGone, upstream?.stream?.resetCode == nil else {
+        let resetCode = upstream?.stream?.resetCode
+        call.status = resetCode.map { GRPCStatus(resetCode: $0.rawValue) } ?? error.grpcStatus
+        guard flags.contains(.responseBegun), error != .downstreamGone, resetCode == nil else {
             return false
         }
         var lines = Buffer(pool: worker.buffers)

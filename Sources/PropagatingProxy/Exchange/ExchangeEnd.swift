@@ -10,6 +10,7 @@ extension Exchange {
         let keepsAlive = flags.isSuperset(of: [.keepsAlive, .requestSent])
         // Bytes behind the response are no answer to anything we asked.
         let isReusable = flags.isSuperset(of: [.reusesUpstream, .requestSent]) && upstream.input.isEmpty
+        reportCall()
         report.ended(requestBytes: requestRelay.byteCount, responseBytes: responseRelay.byteCount, worker: worker)
         upstream.pool.noteOutcome(.answered(status: report.responseStatus))
         if isReusable { upstream.pool.giveBack(upstream) } else { upstream.pool.close(upstream) }
@@ -38,6 +39,7 @@ extension Exchange {
         let tellsStatus = flags.contains(.isGRPC) && endCall(error, downstream)
         if let code = upstream?.stream?.resetCode { downstream.stream?.cutCode = code }
         dropUpstream(error)
+        reportCall()
         report.aborted(error: error, worker: worker)
         finish()
         if tellsStatus { downstream.exchangeEnded(keepsAlive: false) } else { downstream.exchangeAborted() }
@@ -50,6 +52,7 @@ extension Exchange {
         guard let connection = upstream else { return }
         upstream = nil
         connection.pool.noteOutcome(outcome ?? AttemptOutcome(error))
+        reportCall()
         report.endAttempt(error: error, worker: worker)
         connection.pool.close(connection)
     }
@@ -72,6 +75,7 @@ extension Exchange {
         }
         worker.metrics.localReply(reason: error.labelIndex)
         if isCall { call.status = error.grpcStatus }
+        reportCall()
         report.answered(status: isCall ? 200 : error.status, error: error, worker: worker)
         endLocally(downstream)
     }

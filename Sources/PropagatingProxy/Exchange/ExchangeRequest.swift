@@ -25,7 +25,8 @@ extension Exchange {
         case .failed(let error, let pool):
             if let pool {
                 wish.avoids = pool.id
-                report.beginAttempt(attempt, to: pool.endpoint, worker: worker)
+                report.beginAttempt(
+                    attempt, to: pool.endpoint, worker: worker, overHTTP2: target.settings.httpVersion == .http2)
                 report.endAttempt(error: error, worker: worker)
                 pool.noteOutcome(AttemptOutcome(error))
             }
@@ -38,7 +39,8 @@ extension Exchange {
         upstream = connection
         connection.exchange = self
         wish.avoids = connection.endpointID
-        report.beginAttempt(attempt, to: connection.endpoint, worker: worker)
+        report.beginAttempt(
+            attempt, to: connection.endpoint, worker: worker, overHTTP2: connection.stream != nil)
     }
 
     /// - Parameter errno: how the connect ended; 0 is well.

@@ -32,6 +32,7 @@ enum GRPCTrailers {
     }
 
     /// Without blanks around it, and without its CR.
+    // bounded: start only rises to the end, end only falls to the start
     @_lifetime(copy text)
     private static func trimmed(_ text: Span<UInt8>) -> Span<UInt8> {
         var (start, end) = (0, text.count)

@@ -9,6 +9,8 @@ struct MessageCounter: BitwiseCopyable, Equatable {
 
     /// Whole messages so far; stays at the largest number.
     private(set) var count: UInt32 = 0
+    /// All bytes so far, prefixes and a cut message included.
+    private(set) var byteCount: UInt64 = 0
     /// Monotonic microseconds at which the first message was whole; 0 before it.
     private(set) var firstMicroseconds: UInt64 = 0
     /// Monotonic microseconds at which the last message so far was whole; 0 before the first.
@@ -24,6 +26,7 @@ struct MessageCounter: BitwiseCopyable, Equatable {
     /// - Parameter now: monotonic microseconds; asked for only if a message ends in these bytes.
     // bounded: the offset stays below the count
     mutating func passed(_ bytes: Span<UInt8>, at now: @autoclosure () -> UInt64) {
+        byteCount &+= UInt64(bytes.count)
         var offset = 0
         var ended: UInt32 = 0
         while offset < bytes.count {

@@ -51,7 +51,7 @@ class HTTP2Connection: Socket {
     override func ioReady(_ readiness: Readiness) {
         if readiness.contains(.writable) { isBlocked = false }
         if mayRead { read() }
-        if isOpen, session.wantsWrite { flushSoon() }
+        flushIfNeeded()
     }
 
     func read() {
@@ -70,6 +70,7 @@ class HTTP2Connection: Socket {
     func take(_ received: inout Buffer) {
         swap(&input, &received)
         takeInput()
+        flushIfNeeded()
     }
 
     private func takeInput() {
@@ -95,6 +96,10 @@ class HTTP2Connection: Socket {
 
     // MARK: Sending
 
+    private func flushIfNeeded() {
+        if isOpen, !output.isEmpty || session.wantsWrite { flushSoon() }
+    }
+
     func flushSoon() {
         guard !flushIsDue, !isBlocked else { return }
         flushIsDue = true
@@ -108,12 +113,13 @@ class HTTP2Connection: Socket {
             session.write(into: &output)
             guard !output.isEmpty else { break }
             switch flush(&output) {
-            case .sent where output.isEmpty: deliver()
+            case .sent where output.isEmpty: break
             case .sent, .wouldBlock:
                 isBlocked = true
                 awaitWritable()
             case .failed: return lose()
             }
+            deliver()
             if isBlocked { break }
         }
         guard isOpen else { return }
