@@ -89,7 +89,8 @@ struct FieldLines: ~Copyable {
         case nil:
             // In HPACK's table they would take the place of fields that come again.
             let passes = unsafe hasTaughtNames && isNeverTheSame(name, nameCount)
-            unsafe append(name, nameCount, value, valueCount, flags: passes ? UInt8(NGHTTP2_NV_FLAG_NO_INDEX.rawValue) : 0)
+            unsafe append(
+                name, nameCount, value, valueCount, flags: passes ? UInt8(NGHTTP2_NV_FLAG_NO_INDEX.rawValue) : 0)
         case .host: if keepsHost { unsafe addAuthority(value, valueCount) }
         // The one transfer coding HTTP/2 knows is the wish for trailers (RFC 9113 §8.2.2).
         case .te:
