@@ -23,6 +23,12 @@ func socketPair() -> (CInt, CInt) {
     return (numbers[0], numbers[1])
 }
 
+/// Sends from the test's end; answers what the kernel took, -1 when the other end has gone.
+@discardableResult
+func say(_ text: String, to number: CInt) -> Int {
+    Array(text.utf8).withUnsafeBytes { send(number, $0.baseAddress, $0.count, CInt(MSG_NOSIGNAL)) }
+}
+
 /// A socket that notes what it is told and then does what the test says.
 final class NotingSocket: Socket {
     var seen: [Readiness] = []

@@ -7,6 +7,7 @@ import Propagation
 final class ListenerContext {
     /// Index in the configuration, for span records.
     let number: UInt16
+    let httpVersion: Configuration.ListenerProtocol
     let tracing: TracingContext
     /// Whether its exchanges are CLIENT spans: calls of the app beside us, each one span.
     let callsOut: Bool
@@ -40,6 +41,7 @@ final class ListenerContext {
         outsiderWishes = RateLimiter(perSecond: wishesPerSecond)
         self.connectionLimit = connectionLimit
         self.number = number
+        httpVersion = listener.httpVersion
         tracing = TracingContext(configuration.tracing)
         callsOut = configuration.tracing.mode == .sidecar && listener.direction == .outbound
         trust = listener.trust

@@ -48,7 +48,10 @@ struct EndpointPoolTests {
 
         func say(_ text: String, on connection: UpstreamConnection) throws {
             let peer = try #require(peers[ObjectIdentifier(connection)])
-            _ = Array(text.utf8).withUnsafeBytes { write(peer, $0.baseAddress, $0.count) }
+            let sent = Array(text.utf8).withUnsafeBytes {
+                send(peer, $0.baseAddress, $0.count, CInt(MSG_NOSIGNAL))
+            }
+            #expect(sent == text.utf8.count)
         }
 
         func end(_ connection: UpstreamConnection) throws {
@@ -122,7 +125,7 @@ struct EndpointPoolTests {
         let asker = Asker(Descriptor(owning: numbers[0]), on: stage.loop)
         var given: UpstreamConnection?
         asker.ask = { given = stage.pool.takeIdle() }
-        #expect(write(numbers[1], "x", 1) == 1)
+        #expect(send(numbers[1], "x", 1, CInt(MSG_NOSIGNAL)) == 1)
         try stage.end(idle)
         stage.pass()
         #expect(given == nil)
