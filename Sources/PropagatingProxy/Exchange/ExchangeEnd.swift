@@ -75,8 +75,10 @@ extension Exchange {
                 status: error.status, reason: error.reason, isHead: head.method == .head, closes: closes, into: &$0)
         }
         worker.metrics.localReply(reason: error.labelIndex)
-        if isCall { call.status = error.grpcStatus }
-        reportCall()
+        if isCall {
+            call.status = error.grpcStatus
+            report.note(call)
+        }
         report.answered(status: isCall ? 200 : error.status, error: error, worker: worker)
         endLocally(downstream)
     }
