@@ -19,11 +19,13 @@ let package = Package(
     products: [
         .executable(name: "propagating-proxy", targets: ["propagating-proxy"]),
         // For the package in Fuzz/, which instruments all of it; nobody else needs the modules.
-        .library(name: "Parts", targets: ["EventLoop", "HTTP1", "Propagation", "SpanEmitter", "PropagatingProxy"]),
+        .library(
+            name: "Parts", targets: ["EventLoop", "HTTP1", "HTTP2", "Propagation", "SpanEmitter", "PropagatingProxy"]),
     ],
     targets: [
         // C libraries of the host. Each one is imported by exactly one Swift target.
         .systemLibrary(name: "CLibevent", pkgConfig: "libevent", providers: [.apt(["libevent-dev"])]),
+        .systemLibrary(name: "CNghttp2", pkgConfig: "libnghttp2", providers: [.apt(["libnghttp2-dev"])]),
         .systemLibrary(name: "CYAML", pkgConfig: "yaml-0.1", providers: [.apt(["libyaml-dev"])]),
         // Socket calls, clock reads and getopt_long, which Swift's Glibc does not offer, as static inline C.
         .target(name: "CSystem"),
@@ -35,13 +37,16 @@ let package = Package(
         // The fence around libevent and the kernel.
         .target(name: "EventLoop", dependencies: ["CLibevent", "CSystem"], swiftSettings: house),
 
+        // The fence around libnghttp2.
+        .target(name: "HTTP2", dependencies: ["CNghttp2", "EventLoop", "HTTP1"], swiftSettings: house),
+
         // Span records, encodings, queues and delivery.
         .target(name: "SpanEmitter", dependencies: ["EventLoop", "HTTP1", "Propagation"], swiftSettings: house),
 
         // The product as a library, and its command line.
         .target(
             name: "PropagatingProxy",
-            dependencies: ["CYAML", "EventLoop", "HTTP1", "Propagation", "SpanEmitter"],
+            dependencies: ["CYAML", "EventLoop", "HTTP1", "HTTP2", "Propagation", "SpanEmitter"],
             swiftSettings: house
         ),
         .executableTarget(
@@ -59,6 +64,8 @@ let package = Package(
         .testTarget(name: "EventLoopTests", dependencies: ["EventLoop", "TestSupport"]),
         .testTarget(
             name: "HTTP1Tests", dependencies: ["HTTP1", "CMallocCount", "TestSupport"], exclude: ["Vectors"]),
+        .testTarget(
+            name: "HTTP2Tests", dependencies: ["HTTP2", "EventLoop", "CMallocCount", "TestSupport"]),
         .testTarget(
             name: "PropagationTests", dependencies: ["Propagation", "CMallocCount", "TestSupport"],
             exclude: ["Vectors"]),

@@ -40,7 +40,7 @@ extension Feed {
         span.status = number()
         span.error = SpanError(rawValue: byte()) ?? .none
         span.method = HTTP1.Method(rawValue: byte()) ?? .other
-        span.httpMinorVersion = byte()
+        span.httpVersion = HTTPVersion(rawValue: byte() & 1) ?? .http11
         span.resendCount = byte()
         span.route = number()
         span.upstream = number()
@@ -59,5 +59,23 @@ extension Feed {
         span.attempt.error = SpanError(rawValue: byte()) ?? .none
         span.attempt.resendCount = byte()
         return span
+    }
+
+    /// Makes a gRPC call of a record, or none: both its spans or neither.
+    mutating func addCall(to span: inout SpanRecord) {
+        guard flag() else { return }
+        span.grpcStatus = GRPCStatus(rawValue: byte() % 18) ?? .missing
+        span.attempt.grpcStatus = GRPCStatus(rawValue: byte() % 18) ?? .missing
+        span.httpVersion = .http2
+        span.messages.request = figures()
+        span.messages.response = figures()
+    }
+
+    private mutating func figures() -> CallMessages.Figures {
+        var figures = CallMessages.Figures()
+        figures.count = number()
+        figures.firstMicroseconds = number()
+        figures.lastMicroseconds = number()
+        return figures
     }
 }

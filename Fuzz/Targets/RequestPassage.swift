@@ -38,7 +38,7 @@ struct RequestPassage {
             fields = (0..<stage.worker.fields.count).map { stage.worker.fields[$0] }
             sent = stage.upstreamHead(head, arriving.buffer, listener)
             arriving.consume(Int(head.length))
-            var relay = BodyRelay(head.framing, writesChunks: head.framing == .chunked)
+            var relay = BodyRelay(head.framing, to: head.framing == .chunked ? .chunks : .plain)
             try arriving.pass(through: &relay, isTight: isTight, to: &sent)
             isComplete = relay.isComplete
         } catch {

@@ -46,7 +46,7 @@ struct ResponsePassage {
             writesChunks = changes.writesChunks
             sent = stage.downstreamHead(head, arriving.buffer, changes)
             arriving.consume(Int(head.length))
-            var relay = BodyRelay(head.framing, writesChunks: writesChunks)
+            var relay = BodyRelay(head.framing, to: writesChunks ? .chunks : .plain)
             try arriving.pass(through: &relay, isTight: isTight, to: &sent)
             isComplete = relay.isComplete || arriving.close(&relay, to: &sent)
         } catch {

@@ -18,7 +18,9 @@ final class SpanTarget: FuzzTarget {
         var span = feed.record()
         let profile = TagProfile.allCases[Int(feed.byte()) % 3]
         let binary: [SpanEncoding] = [.zipkinV1Thrift, .zipkinV2Proto, .otlpProtobuf]
-        try hold(!encode(&span, binary[Int(feed.byte()) % 3], profile, names).isEmpty, "nothing is written")
+        let encoding = binary[Int(feed.byte()) % 3]
+        feed.addCall(to: &span)
+        try hold(!encode(&span, encoding, profile, names).isEmpty, "nothing is written")
         let v1 = try parse(encode(&span, .zipkinV1JSON, profile, names), without: ["Endpoint\"", "\"tags\""])
         let v2 = try parse(encode(&span, .zipkinV2JSON, profile, names), without: ["yAnnotations\""])
         try hold(v1.count == Int(span.spanCount) && v2.count == v1.count, "a span is lost")

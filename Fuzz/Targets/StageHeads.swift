@@ -48,7 +48,7 @@ extension Stage {
             + (worker.traceState.isEmpty ? 0 : TraceState.maximumByteCount)
         return [UInt8](capacity: room) { out in
             RequestWriter.write(
-                bytes, head: head, fields: worker.fields, route: route, downstream: downstreams[index],
+                bytes, head: head, fields: worker.fields, route: route, downstream: downstreams[index], toStream: false,
                 listener: listener, trace: trace, requestID: facts.mintedRequestID, traceState: worker.traceState,
                 into: &out)
         }

@@ -12,7 +12,11 @@ public final class BufferPool {
     public static let blockSize = 65_536
     /// Bytes of a page.
     public static let pageSize = 4096
-    private static let spareCount = 128
+    /// Spare blocks at most; one for each of the streams of a few busy HTTP/2 connections.
+    private static let spareCount = 1024
+    /// Above so many, only blocks are kept that hold little memory.
+    private static let fullSpareCount = 128
+    private static let littlePages = 2
 
     private var spares: [UnsafeMutablePointer<UInt8>] = unsafe []
     private let limit: Int
@@ -37,7 +41,7 @@ public final class BufferPool {
         self.limit = limit
         pageLimit = pages
         tightMark = pages == .max ? .max : pages * 9 / 10
-        unsafe spares.reserveCapacity(Self.spareCount)
+        unsafe spares.reserveCapacity(Self.fullSpareCount)
     }
 
     /// A block of ``blockSize`` bytes of any content, or `nil` when the bound is reached.
@@ -65,7 +69,7 @@ public final class BufferPool {
     func give(_ block: UnsafeMutablePointer<UInt8>, pages: Int = 1) {
         inUse -= 1
         furtherPages -= pages - 1
-        if unsafe spares.count < Self.spareCount {
+        if unsafe spares.count < (pages > Self.littlePages ? Self.fullSpareCount : Self.spareCount) {
             unsafe spares.append(block)
         } else {
             unsafe sys_unmap(block, Self.blockSize)

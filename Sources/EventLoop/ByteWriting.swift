@@ -16,6 +16,26 @@ extension OutputSpan where Element == UInt8 {
         }
     }
 
+    /// Appends constant text as `grpc-message` has it: bytes other than printable ASCII, and `%`, as `%` and two digits.
+    public mutating func write(percentEncoding text: StaticString) {
+        guard 3 * text.utf8CodeUnitCount <= freeCapacity else { return }
+        for offset in 0..<text.utf8CodeUnitCount {
+            let byte = unsafe text.utf8Start[offset]  // bounded: offsets of the text
+            if 0x20...0x7E ~= byte, byte != UInt8(ascii: "%") {
+                append(byte)
+            } else {
+                append(UInt8(ascii: "%"))
+                append(Self.digit(byte >> 4))
+                append(Self.digit(byte & 15))
+            }
+        }
+    }
+
+    /// Upper-case, as RFC 3986 §2.1 likes it.
+    private static func digit(_ value: UInt8) -> UInt8 {
+        value < 10 ? UInt8(ascii: "0") + value : UInt8(ascii: "A") - 10 + value
+    }
+
     /// Appends a slice.
     public mutating func write(_ bytes: Span<UInt8>) {
         let count = bytes.count

@@ -13,6 +13,7 @@ public final class EventLoop {
     /// Tells more sockets of their deadlines, after those that are ready had their turn.
     private var expiry: LoopTimer?
     private var resuming: [Socket] = []
+    private var endingTurn: [Socket] = []
     private var isStopping = false
     /// How many times the loop has gone round. Between two changes the kernel has been asked what is ready.
     public private(set) var passCount: UInt64 = 0
@@ -63,10 +64,26 @@ public final class EventLoop {
         for socket in waiting where socket.isOpen { socket.fired(.readable) }
     }
 
+    func atEndOfTurn(_ socket: Socket) { endingTurn.append(socket) }
+
+    /// Those that come meanwhile are told too.
+    private func endTurn() {
+        var next = 0
+        while next < endingTurn.count {
+            let socket = endingTurn[next]
+            next += 1
+            if socket.isOpen { socket.turnEnded() }
+        }
+        endingTurn.removeAll(keepingCapacity: true)
+    }
+
     /// Runs until ``stop()`` is called.
     public func run() {
         isStopping = false
-        while !isStopping, unsafe event_base_loop(base, EVLOOP_ONCE) == 0 { passCount += 1 }
+        while !isStopping, unsafe event_base_loop(base, EVLOOP_ONCE) == 0 {
+            passCount += 1
+            if !endingTurn.isEmpty { endTurn() }
+        }
     }
 
     /// Runs what is ready now, once, and returns; tests drive the loop with it.
@@ -75,6 +92,7 @@ public final class EventLoop {
     public func runOnce() {
         _ = unsafe event_base_loop(base, EVLOOP_ONCE | EVLOOP_NONBLOCK)
         passCount += 1
+        if !endingTurn.isEmpty { endTurn() }
     }
 
     /// Ends ``run()`` after the current callback.

@@ -16,10 +16,14 @@ import Glibc
 open class Socket {
     /// The loop whose thread owns this socket.
     public let loop: EventLoop
-    /// -1 once closed.
+    /// -1 once closed, and when the bytes are carried by something else.
     private var descriptor: CInt
-    /// Two `struct event`: reading, writing.
-    private let events: UnsafeMutablePointer<event>
+    /// Two `struct event`: reading, writing; `nil` without a descriptor.
+    private let events: UnsafeMutablePointer<event>?
+    /// In place of the kernel; `nil` for a plain socket.
+    public final private(set) var carrier: Carrier?
+    /// Whether ``close()`` has not been called.
+    public final private(set) var isOpen = true
     private var timer: TimerWheel.Index
     /// Whether ``receive(into:)`` may find something; cleared when it found the queue empty.
     public final private(set) var mayRead = false
@@ -28,14 +32,16 @@ open class Socket {
 
     /// Whether the loop knows of something to read that ``ioReady(_:)`` has not been told yet, in this pass.
     public final var isReported: Bool {
-        unsafe events.pointee.ev_evcallback.evcb_flags & Int16(EVLIST_ACTIVE) != 0
+        guard let events = unsafe events else { return false }
+        return unsafe events.pointee.ev_evcallback.evcb_flags & Int16(EVLIST_ACTIVE) != 0
     }
 
     /// Registers a connected, connecting or accepted socket.
     public init(_ descriptor: consuming Descriptor, on loop: EventLoop) {
         self.loop = loop
         self.descriptor = descriptor.release()
-        unsafe events = .allocate(capacity: 2)
+        let events = UnsafeMutablePointer<event>.allocate(capacity: 2)
+        unsafe self.events = events
         timer = -1
         let context = unsafe Unmanaged.passUnretained(self).toOpaque()
         let onRead = Int16(EV_READ | EV_CLOSED | EV_PERSIST | EV_ET)
@@ -44,6 +50,20 @@ open class Socket {
         unsafe event_add(events, nil)
         timer = loop.wheel.add(self)
     }
+
+    /// A socket without a descriptor: every byte goes through the carrier.
+    public init(carrier: Carrier, on loop: EventLoop) {
+        self.loop = loop
+        descriptor = -1
+        unsafe events = nil
+        timer = -1
+        self.carrier = carrier
+        carrier.socket = self
+        timer = loop.wheel.add(self)
+    }
+
+    /// Called by the carrier, like an event of the kernel.
+    public final func carrierReady(_ readiness: Readiness) { if isOpen { fired(readiness) } }
 
     /// Notes what an event says about the receive queue, then tells the subclass.
     final func fired(_ readiness: Readiness) {
@@ -61,13 +81,17 @@ open class Socket {
     /// Called once when the deadline has passed; it is cleared then.
     open func deadlinePassed() {}
 
-    /// Whether ``close()`` has not been called.
-    public final var isOpen: Bool { descriptor >= 0 }
+    /// Called once after ``atEndOfTurn()``, when every socket that was ready has been served.
+    open func turnEnded() {}
+
+    /// Asks for ``turnEnded()``: what many events of one turn have to say can leave in one send.
+    public final func atEndOfTurn() { loop.atEndOfTurn(self) }
 
     /// Reports ``Readiness/writable`` once: after a connect, or after a send that would block.
     public final func awaitWritable() {
         guard isOpen else { return }
-        _ = unsafe event_add(events + 1, nil)
+        if let events = unsafe events { _ = unsafe event_add(events + 1, nil) }
+        carrier?.awaitWritable()
     }
 
     /// Calls ``deadlinePassed()`` after so many milliseconds, up to 300 ms late; `nil` clears it.
@@ -78,7 +102,8 @@ open class Socket {
 
     /// One `recv` into the buffer's free space.
     public final func receive(into buffer: inout Buffer) -> ReadOutcome {
-        unsafe buffer.fill { bytes in
+        if let carrier { return receive(into: &buffer, from: carrier) }
+        return unsafe buffer.fill { bytes in
             let count = unsafe sys_receive(descriptor, bytes.baseAddress, bytes.count)
             if count > 0 {
                 mayRead = count == bytes.count || peerHasEnded
@@ -89,6 +114,12 @@ open class Socket {
             if count == 0 { return .endOfStream }
             return errno == EAGAIN ? .wouldBlock : .failed(errno: errno)
         }
+    }
+
+    private func receive(into buffer: inout Buffer, from carrier: Carrier) -> ReadOutcome {
+        let outcome = carrier.receive(into: &buffer)
+        mayRead = carrier.hasNews
+        return outcome
     }
 
     /// Sets ``mayRead`` before an event says so: a failed send may have left a response to read.
@@ -106,14 +137,16 @@ open class Socket {
 
     /// One `send`. Never raises SIGPIPE.
     public final func send(_ bytes: Span<UInt8>) -> WriteOutcome {
-        unsafe bytes.withUnsafeBufferPointer { bytes in
+        if let carrier { return carrier.send(bytes) }
+        return unsafe bytes.withUnsafeBufferPointer { bytes in
             unsafe outcome(sys_send(descriptor, bytes.baseAddress, bytes.count))
         }
     }
 
     /// One `sendmsg` of two pieces, `first` before `second`.
     public final func send(_ first: Span<UInt8>, _ second: Span<UInt8>) -> WriteOutcome {
-        unsafe first.withUnsafeBufferPointer { first in
+        if let carrier { return send(first, second, by: carrier) }
+        return unsafe first.withUnsafeBufferPointer { first in
             unsafe second.withUnsafeBufferPointer { second in
                 unsafe outcome(
                     sys_send_two(descriptor, first.baseAddress, first.count, second.baseAddress, second.count))
@@ -121,17 +154,28 @@ open class Socket {
         }
     }
 
+    private func send(_ first: Span<UInt8>, _ second: Span<UInt8>, by carrier: Carrier) -> WriteOutcome {
+        let head = carrier.send(first)
+        guard case .sent(first.count) = head, case .sent(let rest) = carrier.send(second) else { return head }
+        return .sent(first.count + rest)
+    }
+
+    /// Field lines for behind the body, of a carrier that has such a place; the last thing before ``shutdownWrite()``.
+    public final func sendTrailers(_ lines: Span<UInt8>) { carrier?.sendTrailers(lines) }
+
     /// Ends our direction; the peer reads an end of stream after what was sent.
     public final func shutdownWrite() {
         guard isOpen else { return }
+        if let carrier { return carrier.shutdownWrite() }
         _ = shutdown(descriptor, CInt(SHUT_WR))
     }
 
     /// The result of a connect, once writable: 0, or the `errno` it failed with.
-    public final func takeError() -> CInt { sys_take_error(descriptor) }
+    public final func takeError() -> CInt { carrier?.takeError() ?? sys_take_error(descriptor) }
 
     /// Looks at the receive queue without reading; an empty one clears ``mayRead``.
     public final func peek() -> PeekOutcome {
+        if let carrier { return carrier.hasNews ? .bytes : .nothing }
         switch sys_peek(descriptor) {
         case 1: return .bytes
         case 0: return .endOfStream
@@ -145,17 +189,40 @@ open class Socket {
     /// Closes by RST instead of FIN, so that a peer cannot take a cut message for a whole one.
     public final func reset() {
         guard isOpen else { return }
-        _ = sys_reset_on_close(descriptor)
-        close()
+        if carrier == nil { _ = sys_reset_on_close(descriptor) }
+        close(isCut: true)
+    }
+
+    /// Takes the descriptor away from this socket, which is closed then.
+    public final func handOver() -> Descriptor? {
+        guard isOpen, descriptor >= 0 else { return nil }
+        let handed = Descriptor(owning: descriptor)
+        leaveLoop()
+        return handed
     }
 
     /// Leaves the loop, then closes. May be called from inside ``ioReady(_:)``, and twice.
-    public final func close() {
+    public final func close() { close(isCut: false) }
+
+    private func close(isCut: Bool) {
         guard isOpen else { return }
-        _ = unsafe event_del(events)
-        _ = unsafe event_del(events + 1)
+        let held = descriptor
+        leaveLoop()
+        if held >= 0 { _ = Glibc.close(held) }
+        if let carrier {
+            self.carrier = nil
+            carrier.socket = nil
+            carrier.close(isCut: isCut)
+        }
+    }
+
+    private func leaveLoop() {
+        isOpen = false
+        if let events = unsafe events {
+            _ = unsafe event_del(events)
+            _ = unsafe event_del(events + 1)
+        }
         loop.wheel.remove(timer)
-        _ = Glibc.close(descriptor)
         descriptor = -1
     }
 
@@ -169,7 +236,7 @@ open class Socket {
 
     deinit {
         close()
-        unsafe events.deallocate()
+        if let events = unsafe events { unsafe events.deallocate() }
     }
 }
 

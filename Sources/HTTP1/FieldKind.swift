@@ -6,6 +6,7 @@ public enum FieldKind: UInt8, BitwiseCopyable, Sendable {
     case host, contentLength, transferEncoding, expect
     case connection, keepAlive, proxyConnection, te, trailer, upgrade, http2Settings
     case via, userAgent
+    case contentType, grpcTimeout, grpcStatus
     case authorization, proxyAuthorization, cookie, setCookie
     /// Forwarded, X-Forwarded-For, -Proto and -Host.
     case forwarded, forwardedFor, forwardedProto, forwardedHost
@@ -52,10 +53,13 @@ public enum FieldKind: UInt8, BitwiseCopyable, Sendable {
         case 11:
             if name.first == Word("tracepar") && name.second == Word("ent") { return .traceparent }
             if name.first == Word("x-b3-spa") && name.second == Word("nid") { return .b3SpanID }
+            if name.first == Word("grpc-sta") && name.second == Word("tus") { return .grpcStatus }
         case 12:
             if name.first == Word("x-b3-tra") && name.second == Word("ceid") { return .b3TraceID }
             if name.first == Word("x-b3-sam") && name.second == Word("pled") { return .b3Sampled }
             if name.first == Word("x-reques") && name.second == Word("t-id") { return .requestID }
+            if name.first == Word("content-") && name.second == Word("type") { return .contentType }
+            if name.first == Word("grpc-tim") && name.second == Word("eout") { return .grpcTimeout }
         case 13:
             if name.first == Word("authoriz") && name.second == Word("ation") { return .authorization }
         case 14:

@@ -15,7 +15,7 @@ public struct RequestHead: BitwiseCopyable, Equatable, Sendable {
     public var authority: ByteRange
     /// 0 or 1.
     public var minorVersion: UInt8
-    /// Never `untilClose`.
+    /// `untilClose` only of an HTTP/2 stream, which ends by itself.
     public var framing: BodyFraming
     /// The downstream connection lasts beyond the response (RFC 9112 §9.3).
     public var keepAlive: Bool

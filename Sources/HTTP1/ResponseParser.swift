@@ -24,6 +24,19 @@ public struct ResponseHead: BitwiseCopyable, Equatable, Sendable {
     public var needsRewrite: Bool
     /// Bytes of the head, with the empty line that ends it.
     public var length: UInt32
+
+    /// Nothing follows the head, as its HTTP/2 stream has said.
+    ///
+    /// - Parameter saysLength: the receiver has to be told in so many words.
+    public mutating func endWithHead(saysLength: Bool) {
+        guard framing == .untilClose else { return }
+        framing = .none
+        guard saysLength else { return }
+        framing = .length(0)
+        declaredLength = 0
+        needsLength = true
+        needsRewrite = true
+    }
 }
 
 /// Parses a response head strictly; see ``parseRequestHead(_:alreadySeen:limits:fields:)``.

@@ -104,6 +104,7 @@ struct RequestMeaningTests {
         ("Host", .host), ("Content-Length", .contentLength), ("Transfer-Encoding", .transferEncoding),
         ("Expect", .expect), ("Connection", .connection), ("Keep-Alive", .keepAlive),
         ("Proxy-Connection", .proxyConnection), ("TE", .te), ("Trailer", .trailer), ("Upgrade", .upgrade),
+        ("Content-Type", .contentType), ("grpc-timeout", .grpcTimeout), ("grpc-status", .grpcStatus),
         ("HTTP2-Settings", .http2Settings), ("Via", .via), ("User-Agent", .userAgent),
         ("Authorization", .authorization), ("Proxy-Authorization", .proxyAuthorization), ("Cookie", .cookie),
         ("Set-Cookie", .setCookie), ("Forwarded", .forwarded), ("X-Forwarded-For", .forwardedFor),

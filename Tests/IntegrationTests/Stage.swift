@@ -1,22 +1,38 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import TestSupport
+import Testing
+
+/// How a request gets from the proxy to the scripted upstream, which speaks HTTP/1.1.
+enum Passage: String, CaseIterable, CustomTestStringConvertible {
+    case http1
+    /// By HTTP/2 to a second proxy, so that one speaks it as a client and one as a server.
+    case http2
+    var testDescription: String { rawValue }
+}
 
 /// The real binary between a scripted upstream and a collector.
 struct Stage {
     let upstream: FakeUpstream
+    /// The second proxy, of a passage that needs one.
+    let inner: ProxyProcess?
     let collector: FakeCollector
     let proxy: ProxyProcess
 
     /// The configuration starts as one listener `front` whose only route takes everything to the upstream, spans as v2 JSON.
     init(
         upstream address: SocketAddress = .ipv4(port: 0),
+        by passage: Passage = .http1,
         script: @escaping FakeUpstream.Script = FakeUpstream.echo,
         configure: (inout ConfigurationText) -> Void = { _ in }
     ) throws {
         upstream = try FakeUpstream(on: address, script: script)
         collector = try FakeCollector()
-        var text = ConfigurationText(upstream: upstream.address)
+        inner =
+            passage == .http1
+            ? nil : try ProxyProcess(configuration: ConfigurationText(upstream: upstream.address).yaml)
+        var text = ConfigurationText(upstream: try inner?.address() ?? upstream.address)
+        if passage == .http2 { text.upstreams["app"]?.append("protocol: http2") }
         text.exporters = ["zipkin: { endpoint: \"\(collector.url("/api/v2/spans"))\", encoding: v2-json }"]
         configure(&text)
         proxy = try ProxyProcess(configuration: text.yaml)

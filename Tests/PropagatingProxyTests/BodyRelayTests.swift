@@ -14,7 +14,7 @@ struct BodyRelayTests {
         let pool = BufferPool(limit: 4)
         var input = Buffer(pool: pool)
         var output = Buffer(pool: pool)
-        var relay = BodyRelay(framing, writesChunks: writesChunks)
+        var relay = BodyRelay(framing, to: writesChunks ? .chunks : .plain)
         var collected: [UInt8] = []
         var rest = Array(text.utf8)[...]
         while !rest.isEmpty, !relay.isComplete {
@@ -105,6 +105,6 @@ struct BodyRelayTests {
 
     @Test("No body is complete at once", arguments: [BodyFraming.none, .length(0)])
     func none(framing: BodyFraming) {
-        #expect(BodyRelay(framing, writesChunks: false).isComplete)
+        #expect(BodyRelay(framing, to: .plain).isComplete)
     }
 }

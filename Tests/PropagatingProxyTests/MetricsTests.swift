@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 import EventLoop
 import Propagation
+import SpanEmitter
 import TestSupport
 import Testing
 
@@ -56,6 +57,20 @@ struct MetricsTests {
         #expect(text.contains("\npropagating_proxy_request_duration_seconds_sum{\(route)} 1.000701\n"))
         #expect(text.contains("\npropagating_proxy_log_lines_dropped_total 3\n"))
         #expect(text.contains("\npropagating_proxy_workers 2\n"))
+    }
+
+    @Test("gRPC calls are counted by route and status, and routes without any have no lines")
+    func calls() throws {
+        let first = WorkerMetrics(names)
+        let second = WorkerMetrics(names)
+        first.grpcEnded(route: 1, .ok)
+        second.grpcEnded(route: 1, .ok)
+        second.grpcEnded(route: 1, .unauthenticated)
+        second.grpcEnded(route: 1, .missing)
+        second.grpcEnded(route: 2, .ok)
+        let lines = page(first, second).split(separator: "\n").filter { $0.hasPrefix("propagating_proxy_grpc") }
+        let route = #"propagating_proxy_grpc_requests_total{route="front \"page\"\\\n","#
+        #expect(lines == [#"\#(route)grpc_status="OK"} 2"#, #"\#(route)grpc_status="UNAUTHENTICATED"} 1"#])
     }
 
     @Test("The histogram is cumulative, a bound belongs to its bucket, and +Inf is the count")

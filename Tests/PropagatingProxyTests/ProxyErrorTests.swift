@@ -47,7 +47,7 @@ struct ProxyErrorTests {
             .connectFailed(errno: 1), .connectTimedOut, .upstreamClosed, .malformedResponse(.invalidHost),
             .unexpectedUpgrade, .tooManyInterimResponses, .responseTimedOut, .responseTruncated, .outOfBuffers,
             .downstreamGone, .shuttingDown, .noHealthyUpstream, .unaskedResponse, .upstreamOverflow, .loopDetected,
-            .requestTooSlow, .overloaded, .outOfDescriptors,
+            .requestTooSlow, .overloaded, .outOfDescriptors, .callOverdue,
         ]
         #expect(errors.map(\.labelIndex) == Array(ProxyError.labels.indices))
         #expect(Set(ProxyError.labels).count == ProxyError.labels.count)

@@ -19,7 +19,7 @@ struct PumpTests {
         var output = Buffer(pool: pool)
         let text = Array("5\r\nhello\r\n0\r\n\r\n".utf8)
         #expect(input.append(copying: text.span) == text.count)
-        var relay = BodyRelay(.chunked, writesChunks: true)
+        var relay = BodyRelay(.chunked, to: .chunks)
         var skipped = 0
         let outcome = Pump.run(
             &relay, from: &input, skipping: &skipped, retains: false, through: &output, to: sink)
@@ -31,7 +31,7 @@ struct PumpTests {
     @Test("A body whose last chunk cannot be written is not taken for whole")
     func noBufferForTheEnd() {
         var output = Buffer(pool: BufferPool(limit: 0))
-        var relay = BodyRelay(.untilClose, writesChunks: true)
+        var relay = BodyRelay(.untilClose, to: .chunks)
         let isWhole = relay.sourceClosed(into: &output)
         #expect(!isWhole)
     }

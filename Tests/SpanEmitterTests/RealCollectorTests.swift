@@ -56,17 +56,22 @@ struct RealCollectorTests {
             span.traceID = TraceID(high: 1, low: UInt64(index) + 1)
             span.set(path: Array("/x.Svc/GetEndpoint".utf8))
             ring.push(&span)
+            var call = CallTests.record()
+            (call.traceID, call.spanID) = (span.traceID, SpanID(7))
+            ring.push(&call)
             reporter.stop(flushWithin: 5000)
-            #expect(reporter.snapshot().exporters.first?.exported == 1)
+            #expect(reporter.snapshot().exporters.first?.exported == 2)
             let id = "0000000000000001" + "000000000000000\(index + 1)"
             var text = ""
             #expect(
                 Self.eventually(10) {
                     text = Self.get(port, "/api/v2/trace/\(id)") ?? ""
-                    return text.contains("e457b5a2e4d86bd1")
+                    return text.contains("e457b5a2e4d86bd1") && text.contains("0000000000000007")
                 })
             #expect(text.contains("\"kind\":\"SERVER\"") && text.contains("\"duration\":45678"))
             #expect(text.contains("\"timestamp\":1700000000123456") && text.contains("/x.Svc/GetEndpoint"))
+            #expect(text.contains("\"name\":\"org.feuyeux.grpc.landingservice/talk\""), "Zipkin lowers names")
+            #expect(text.contains("\"grpc.status_code\":\"14\"") && text.contains("\"rpc.request.messages\":\"2\""))
         }
     }
 
@@ -107,12 +112,17 @@ struct RealCollectorTests {
         span.status = 503
         span.set(requestID: Array("abc".utf8))
         ring.push(&span)
+        var call = CallTests.record()
+        call.spanID = SpanID(7)
+        ring.push(&call)
         reporter.stop(flushWithin: 5000)
-        #expect(reporter.snapshot().exporters.first?.exported == 1)
+        #expect(reporter.snapshot().exporters.first?.exported == 2)
         #expect(server.waitForOutput { $0.contains("e457b5a2e4d86bd1") })
         for word in [
             "80f198ee56343ba864fe8b2a57d3eff7", "service.name: Str(ExternalProxy)", "Kind           : Server",
             "Status code    : Error", "http.response.status_code: Int(503)", "x-request-id: Slice([\"abc\"])",
+            "Name           : org.feuyeux.grpc.LandingService/Talk", "rpc.grpc.status_code: Int(14)",
+            "rpc.request.messages: Int(2)",
         ] {
             #expect(server.waitForOutput(seconds: 2) { $0.contains(word) }, "\(word)")
         }

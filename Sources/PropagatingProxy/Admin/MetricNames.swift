@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
+import HTTP2
 import Propagation
+import SpanEmitter
 
 /// What the numbers of routes, upstreams and reasons are called, for one configuration, and so
 /// which cell of a worker's counter table means what.
@@ -24,6 +26,9 @@ struct MetricNames: Sendable {
     static let retryOutcomes = RetryOutcome.allCases.map(\.label)
     static let samplingReasons = SamplingReason.allCases.map(\.label.description)
 
+    /// By the raw values of `GRPCStatus`: the seventeen statuses.
+    static let grpcStatuses = GRPCStatus.allCases.filter(\.isKnown).map(\.name)
+    static let http2Limits = HTTP2Limit.allCases.map(\.label.description)
     static let outsiderWishes = OutsiderWish.allCases.map(\.rawValue)
 
     let routes: [String]
@@ -34,6 +39,7 @@ struct MetricNames: Sendable {
     // Where each family begins.
     let requests: Int
     let latency: Int
+    let grpcCalls: Int
     let upstreamErrorCells: Int
     let retries: Int
     /// Outcomes of waiting, by upstream; then how many wait, by upstream.
@@ -44,6 +50,7 @@ struct MetricNames: Sendable {
     let malformed: Int
     let sampling: Int
     let wishes: Int
+    let http2LimitCells: Int
     let worker: Int
     let count: Int
 
@@ -64,6 +71,7 @@ struct MetricNames: Sendable {
         worker = take(WorkerCell.allCases.count)
         requests = take(self.routes.count * Self.statusClasses.count)
         latency = take(self.routes.count * Self.latencyCells)
+        grpcCalls = take(self.routes.count * Self.grpcStatuses.count)
         upstreamErrorCells = take(upstreams.count * upstreamErrors.count)
         retries = take(upstreams.count * Self.retryOutcomes.count)
         pending = take(upstreams.count * Self.pendingOutcomes.count)
@@ -73,6 +81,7 @@ struct MetricNames: Sendable {
         malformed = take(Self.malformedFields.count)
         sampling = take(Self.samplingReasons.count)
         wishes = take(Self.outsiderWishes.count)
+        http2LimitCells = take(Self.http2Limits.count)
         count = next
     }
 
@@ -99,6 +108,7 @@ struct MetricNames: Sendable {
         case replays, retriesWaiting
         case requestBytes, responseBytes
         case buffersInUse, buffersRefused
+        case http2DownstreamsOpen, http2Streams
         case bufferPages, bufferPageLimit, overloadStage, keepAliveShed
     }
 }

@@ -18,6 +18,7 @@ struct MetricsPage {
         var page = MetricsPage(names: names, workers: workers)
         page.writeRequests()
         page.writeLatency()
+        page.writeCalls()
         page.writeConnections()
         page.writeUpstreams()
         endpoints.write(into: &page.text)
@@ -69,6 +70,18 @@ struct MetricsPage {
         }
     }
 
+    /// Of the statuses a route has seen, so that routes without gRPC have no lines.
+    private mutating func writeCalls() {
+        text.family("grpc_requests_total", .counter, "gRPC calls ended, by route and status.")
+        let statuses = MetricNames.grpcStatuses
+        for (route, name) in names.routes.enumerated() {
+            for (index, status) in statuses.enumerated() {
+                let value = sum(names.grpcCalls + route * statuses.count + index)
+                if value > 0 { text.sample(value, ["route": name, "grpc_status": status]) }
+            }
+        }
+    }
+
     private mutating func write(_ name: String, _ kind: MetricsText.Kind, _ help: String, _ value: UInt64) {
         text.family(name, kind, help)
         text.sample(value)
@@ -78,6 +91,10 @@ struct MetricsPage {
         write("downstream_connections", .gauge, "Connections open from callers.", sum(.downstreamsOpen))
         write(
             "downstream_connections_total", .counter, "Connections accepted from callers.", sum(.downstreamsAccepted))
+        write(
+            "downstream_http2_connections", .gauge, "Of those open, the ones that speak HTTP/2.",
+            sum(.http2DownstreamsOpen))
+        write("downstream_http2_streams_total", .counter, "Requests that came on HTTP/2 streams.", sum(.http2Streams))
         text.family("downstream_connections_refused_total", .counter, "Connections closed at once, by what was short.")
         text.sample(sum(.downstreamsRefused), ["reason": "connection_limit"])
         text.sample(sum(.acceptsRefused), ["reason": "descriptors"])
@@ -156,6 +173,10 @@ struct MetricsPage {
                 "sampling_decisions_total", "Sampling decisions, by what decided.", "reason",
                 MetricNames.samplingReasons,
                 names.sampling
+            ),
+            (
+                "http2_limits_total", "Streams refused and connections ended because an HTTP/2 peer went too far.",
+                "limit", MetricNames.http2Limits, names.http2LimitCells
             ),
             (
                 "outsider_wishes_total", "Wishes to be recorded, of callers that are not trusted.", "outcome",

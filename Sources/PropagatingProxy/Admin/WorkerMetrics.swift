@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 import EventLoop
+import HTTP2
 import Propagation
+import SpanEmitter
 
 /// What one worker counts. Only its thread writes; the control thread reads for a scrape.
 ///
@@ -31,6 +33,14 @@ final class WorkerMetrics: Sendable {
         }
         cells.add(first + bucket)
         cells.add(first + MetricNames.latencyCells - 1, microseconds)
+    }
+
+    /// A gRPC call has ended.
+    ///
+    /// - Parameter status: one of the seventeen.
+    func grpcEnded(route: UInt16, _ status: GRPCStatus) {
+        guard route < names.routes.count, status.isKnown else { return }
+        cells.add(names.grpcCalls + Int(route) * MetricNames.grpcStatuses.count + Int(status.rawValue))
     }
 
     // MARK: Connections
@@ -113,6 +123,19 @@ final class WorkerMetrics: Sendable {
     /// A connection was ended, or marked to end, because buffers run short.
     func keepAliveShed() { add(.keepAliveShed) }
 
+    // MARK: HTTP/2
+
+    /// A downstream connection has turned out to speak HTTP/2, or such a one has closed.
+    func http2Downstreams(open count: Int) { set(.http2DownstreamsOpen, count) }
+
+    /// A request came on a stream.
+    func http2StreamBegan() { add(.http2Streams) }
+
+    /// A peer went beyond a limit so many times: a stream was refused, or its connection ended.
+    func http2LimitReached(_ limit: HTTP2Limit, _ times: UInt64) {
+        add(names.http2LimitCells, limit.rawValue, MetricNames.http2Limits, times)
+    }
+
     // MARK: Decisions
 
     /// - Parameter reason: an index of the names' `localReplies`.
@@ -147,8 +170,8 @@ final class WorkerMetrics: Sendable {
     }
 
     /// A label that is not in the list must not count in the next family's cells.
-    private func add(_ first: Int, _ index: Int, _ labels: [String]) {
+    private func add(_ first: Int, _ index: Int, _ labels: [String], _ number: UInt64 = 1) {
         guard index >= 0, index < labels.count else { return }
-        cells.add(first + index)
+        cells.add(first + index, number)
     }
 }

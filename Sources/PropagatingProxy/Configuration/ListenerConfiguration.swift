@@ -7,6 +7,7 @@ extension Configuration {
         var name: String
         var address: ListenAddress
         var direction: Direction
+        var httpVersion: ListenerProtocol
         var trust: Trust
         /// Those `trust` is for; `nil`: everybody.
         var trustedPeers: TrustedPeers?
@@ -26,6 +27,15 @@ extension Configuration {
         case inbound
         /// The application beside us calls others.
         case outbound
+    }
+
+    /// What a listener's connections may speak.
+    enum ListenerProtocol: String, CaseIterable, BitwiseCopyable, Sendable {
+        /// HTTP/2 if a connection begins with its preface, else HTTP/1.1.
+        case auto
+        case http1
+        /// With prior knowledge (RFC 9113 §3.3).
+        case http2
     }
 
     /// How long a listener waits for its downstream peers.

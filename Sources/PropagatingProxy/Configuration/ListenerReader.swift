@@ -34,11 +34,11 @@ struct ListenerReader {
         defer { reader.finish() }
         let address = reader.converted("address", AddressNotation.listenExpected, AddressNotation.listen)
         if reader.value("address") == nil { reader.missing("address", AddressNotation.listenExpected) }
-        notYet(reader, "protocol", "auto", "http1", later: ["http2"])
         return Configuration.Listener(
             name: reader.text("name", "a name")?.text ?? "listener-\(number)",
             address: address ?? Configuration.ListenAddress(socketAddress: SocketAddress()),
             direction: reader.choice("direction", Configuration.Direction.self) ?? .inbound,
+            httpVersion: reader.choice("protocol", Configuration.ListenerProtocol.self) ?? .auto,
             trust: reader.choice("trust", [("all", Trust.all), ("ids", .ids), ("none", Trust.none)]) ?? .all,
             trustedPeers: trustedPeers(reader),
             outsiderSampledPerSecond: reader.integer("outsider_sampled_per_second", 0...1_000_000, default: 10),

@@ -36,12 +36,22 @@ extension Configuration {
         case rewrite
     }
 
+    /// What an upstream is spoken to in.
+    enum UpstreamProtocol: String, CaseIterable, BitwiseCopyable, Sendable {
+        case http1
+        /// With prior knowledge (RFC 9113 §3.3).
+        case http2
+    }
+
     struct UpstreamSettings: BitwiseCopyable, Equatable, Sendable {
+        var httpVersion = UpstreamProtocol.http1
         var connectMilliseconds = 1000
         /// From the whole request sent to the response head.
         var responseMilliseconds = 15_000
         /// Without a byte of a body.
         var idleMilliseconds = 60_000
+        /// The same for gRPC calls, which may be silent for long.
+        var grpcIdleMilliseconds = 300_000
         /// Below the idle timeout of common servers, so that we close first.
         var poolIdleMilliseconds = 3000
         /// Idle connections kept per worker and address.

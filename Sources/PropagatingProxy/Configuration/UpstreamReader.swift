@@ -31,7 +31,6 @@ struct UpstreamReader {
         let reader = MappingReader(entry.value, "upstreams.*", parent: entry.origin, mistakes)
         defer { reader.finish() }
         let endpoints = endpoints(reader)
-        notYet(reader, "protocol", "http1", later: ["http2"])
         let health = HealthReader(mistakes: mistakes)
         let service = reader.text("service", "the name spans give the remote service")?.text
         let host = reader.choice("host", Configuration.HostPolicy.self) ?? .keep
@@ -67,10 +66,12 @@ struct UpstreamReader {
         let timeouts = reader.mapping("timeouts")
         defer { timeouts.finish() }
         var settings = Configuration.UpstreamSettings()
+        settings.httpVersion = reader.choice("protocol", Configuration.UpstreamProtocol.self) ?? settings.httpVersion
         settings.connectMilliseconds = timeouts.duration("connect", default: settings.connectMilliseconds)
         settings.pendingMilliseconds = timeouts.duration("pending", default: settings.connectMilliseconds)
         settings.responseMilliseconds = timeouts.duration("response", default: settings.responseMilliseconds)
         settings.idleMilliseconds = timeouts.duration("idle", default: settings.idleMilliseconds)
+        settings.grpcIdleMilliseconds = timeouts.duration("grpc_idle", default: settings.grpcIdleMilliseconds)
         settings.poolIdleMilliseconds = timeouts.duration("pool_idle", default: settings.poolIdleMilliseconds)
         settings.maximumIdle = reader.integer("max_idle", 0...65_536, default: settings.maximumIdle)
         settings.maximumConnections = reader.integer(

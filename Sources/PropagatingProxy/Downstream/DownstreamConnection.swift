@@ -1,11 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 import EventLoop
 import HTTP1
+import HTTP2
 import SpanEmitter
 
 /// One connection from a downstream peer: reads heads one after another and gives each to an
 /// exchange; pipelined requests wait in the kernel or in ``input`` until the one before them ends.
-final class DownstreamConnection: Socket {
+/// Or one stream of an HTTP/2 connection, for a single request.
+final class DownstreamConnection: Socket, Downstream {
     private enum State: BitwiseCopyable {
         case readingHead
         case exchanging
@@ -32,10 +34,15 @@ final class DownstreamConnection: Socket {
     var output: Buffer
     /// Bytes at the front of ``input`` that have gone upstream and are kept for a replay.
     var retainedCount = 0
-    /// Its place in the worker's table.
+    /// Its place in the worker's table, or in that of the HTTP/2 connection.
     let slot: Int
+    /// What carries it, if it is no socket of its own.
+    let stream: HTTP2Stream?
+    private let parent: HTTP2Downstream?
     private var state = State.readingHead
     private var exchange: Exchange?
+    /// Monotonic microseconds by which the exchange must have ended, as its caller says; 0: whenever.
+    var due: UInt64 = 0
     /// How many bytes of an incomplete head were looked at.
     private var seenCount = 0
     private var isServing = false
@@ -52,10 +59,32 @@ final class DownstreamConnection: Socket {
         peerText = IPText(peer)
         isTrusted = listener.trusts(peer)
         self.slot = slot
+        stream = nil
+        parent = nil
         input = Buffer(pool: worker.buffers)
         output = Buffer(pool: worker.buffers)
         super.init(descriptor, on: worker.loop)
         setDeadline(milliseconds: listener.timeouts.requestHeadMilliseconds)
+    }
+
+    /// One stream of an HTTP/2 connection.
+    init(_ stream: HTTP2Stream, of parent: HTTP2Downstream, slot: Int) {
+        worker = parent.worker
+        listener = parent.listener
+        peerEndpoint = parent.peerEndpoint
+        peerText = parent.peerText
+        isTrusted = parent.isTrusted
+        self.slot = slot
+        self.stream = stream
+        self.parent = parent
+        input = Buffer(pool: worker.buffers)
+        output = Buffer(pool: worker.buffers)
+        super.init(carrier: stream, on: worker.loop)
+    }
+
+    /// The stream's request head has arrived.
+    func beginStream() {
+        if stream?.refusal == 431 { refuse(.headTooLarge) } else { carrierReady(.readable) }
     }
 
     override func ioReady(_ readiness: Readiness) {
@@ -78,6 +107,16 @@ final class DownstreamConnection: Socket {
         case .lingering, .closed: end()
         }
     }
+
+    /// A deadline, brought forward to ``due``.
+    func setDeadline(withinDue milliseconds: Int?) {
+        guard due > 0 else { return setDeadline(milliseconds: milliseconds) }
+        let now = Clock.monotonicMicroseconds
+        let left = due > now ? Int(clamping: (due - now) / 1000) : 0
+        setDeadline(milliseconds: min(left, milliseconds ?? left))
+    }
+
+    var isOverdue: Bool { due > 0 && Clock.monotonicMicroseconds >= due }
 
     /// What becomes of X-Forwarded-For, -Proto and -Host: an outsider's never go on.
     var forwardedPolicy: Configuration.ForwardedPolicy {
@@ -107,7 +146,13 @@ final class DownstreamConnection: Socket {
                 let progress = try parseRequestHead(
                     input.readable, alreadySeen: seenCount, limits: listener.headLimits, fields: &worker.fields)
                 if case .complete(let head) = progress {
-                    begin(head)
+                    if let stream {
+                        begin(head, of: stream)
+                    } else if listener.httpVersion == .http2 {
+                        refuse(.malformedRequest(.unsupportedVersion))
+                    } else {
+                        begin(head)
+                    }
                     return true
                 }
                 seenCount = input.count
@@ -116,6 +161,7 @@ final class DownstreamConnection: Socket {
                     return false
                 }
             } catch {
+                if error == .unsupportedVersion, takesPreface() { return false }
                 refuse(.malformedRequest(error))
                 return false
             }
@@ -140,6 +186,13 @@ final class DownstreamConnection: Socket {
         return false
     }
 
+    /// A stream ends by itself: the body reaches as far as it does.
+    private func begin(_ received: RequestHead, of stream: HTTP2Stream) {
+        var head = received
+        if head.framing == .none, !stream.endedWithHead { head.framing = .untilClose }
+        begin(head)
+    }
+
     private func begin(_ head: RequestHead) {
         seenCount = 0
         headDeadlineRuns = false
@@ -158,12 +211,33 @@ final class DownstreamConnection: Socket {
         exchange.refuse(error, from: self)
     }
 
+    // MARK: HTTP/2
+
+    /// The first bytes may be HTTP/2's preface (RFC 9113 §3.4); then another object goes on with the connection.
+    private func takesPreface() -> Bool {
+        guard stream == nil, servedCount == 0, listener.httpVersion != .http1, beginsWithPreface(input) else {
+            return false
+        }
+        guard let descriptor = handOver() else { return false }
+        state = .closed
+        worker.continueAsHTTP2(self, descriptor)
+        return true
+    }
+
+    private func beginsWithPreface(_ input: borrowing Buffer) -> Bool {
+        lowercasedEquals(input.readable.extracting(first: 16), "pri * http/2.0\r\n")
+    }
+
     // MARK: After an exchange
 
     /// The response has gone to the kernel whole.
     func exchangeEnded(keepsAlive: Bool) {
         servedCount += 1
         exchange = nil
+        if stream != nil {
+            shutdownWrite()
+            return end()
+        }
         guard keepsAlive else { return closeGracefully() }
         state = .readingHead
         setDeadline(milliseconds: worker.keepAliveMilliseconds(listener))
@@ -177,6 +251,9 @@ final class DownstreamConnection: Socket {
         exchange = nil
         leave { $0.reset() }
     }
+
+    /// Responses say it, one by one.
+    func beginDrain() {}
 
     /// The worker stops now.
     func abandon() {
@@ -195,7 +272,7 @@ final class DownstreamConnection: Socket {
         close(self)
         input.release()
         output.release()
-        worker.downstreamClosed(self)
+        if let parent { parent.streamClosed(self) } else { worker.downstreamClosed(self) }
     }
 
     /// Sends our end of stream, then waits briefly for the peer's.

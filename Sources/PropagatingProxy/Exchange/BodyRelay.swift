@@ -13,14 +13,23 @@ struct BodyRelay: BitwiseCopyable {
         case untilClose
     }
 
+    /// How the receiver is told where the body ends.
+    enum Sink: BitwiseCopyable {
+        /// By its length, or by the end of the connection.
+        case plain
+        /// `Transfer-Encoding: chunked`.
+        case chunks
+        /// An HTTP/2 stream, which ends by itself and takes trailers apart from the body.
+        case stream
+    }
+
     private var source: Source
-    private let writesChunks: Bool
+    private let sink: Sink
     /// Body bytes passed so far, without framing.
     private(set) var byteCount: UInt64 = 0
 
-    /// - Parameter writesChunks: whether the receiver is told `Transfer-Encoding: chunked`.
-    init(_ framing: BodyFraming, writesChunks: Bool) {
-        self.writesChunks = writesChunks
+    init(_ framing: BodyFraming, to sink: Sink) {
+        self.sink = sink
         switch framing {
         case .none, .length(0): source = .ended
         case .length(let count): source = .length(count)
@@ -30,7 +39,7 @@ struct BodyRelay: BitwiseCopyable {
     }
 
     /// One direction of a tunnel (RFC 9110 §7.8).
-    static var tunnel: BodyRelay { BodyRelay(.untilClose, writesChunks: false) }
+    static var tunnel: BodyRelay { BodyRelay(.untilClose, to: .plain) }
 
     /// Whether nothing more has to come from the source.
     var isComplete: Bool {
@@ -42,8 +51,8 @@ struct BodyRelay: BitwiseCopyable {
     func verbatimCount(of available: Int) -> Int? {
         switch source {
         case .ended: 0
-        case .length(let left) where !writesChunks: Int(clamping: min(left, UInt64(available)))
-        case .untilClose where !writesChunks: available
+        case .length(let left) where sink != .chunks: Int(clamping: min(left, UInt64(available)))
+        case .untilClose where sink != .chunks: available
         case .length, .untilClose, .chunked: nil
         }
     }
@@ -58,9 +67,12 @@ struct BodyRelay: BitwiseCopyable {
 
     /// Decodes from `bytes`, writes re-framed to `out` as much as it has room for.
     ///
+    /// - Parameter sendTrailers: called with the field lines a stream takes apart from the body.
     /// - Returns: how many of `bytes` were used up; 0 when more are needed, or more room.
     // bounded: count is at most what is left behind offset
-    mutating func reframe(_ bytes: Span<UInt8>, into out: inout Buffer) throws(SyntaxError) -> Int {
+    mutating func reframe(
+        _ bytes: Span<UInt8>, into out: inout Buffer, sendTrailers: (Span<UInt8>) -> Void = { _ in }
+    ) throws(SyntaxError) -> Int {
         var offset = 0
         while offset < bytes.count {
             let room = out.freeCount - Self.chunkOverhead
@@ -88,7 +100,7 @@ struct BodyRelay: BitwiseCopyable {
                     write(bytes.extracting(range.range), into: &out)
                     byteCount += UInt64(range.range.count)
                 case .trailers(let range):
-                    writeTrailers(bytes.extracting(range.range), into: &out)
+                    pass(trailers: bytes.extracting(range.range), into: &out, sendTrailers)
                     source = .ended
                 case .end:
                     writeEnd(into: &out)
@@ -100,12 +112,14 @@ struct BodyRelay: BitwiseCopyable {
     }
 
     /// The sender has closed. Answers whether the body was whole.
-    mutating func sourceClosed(into out: inout Buffer) -> Bool {
+    ///
+    /// - Parameter trailers: field lines that a stream ended with.
+    mutating func sourceClosed(
+        trailers: Span<UInt8> = Span(), into out: inout Buffer, sendTrailers: (Span<UInt8>) -> Void = { _ in }
+    ) -> Bool {
         guard case .untilClose = source else { return isComplete }
-        if writesChunks {
-            guard out.reserve() else { return false }
-            writeEnd(into: &out)
-        }
+        if sink == .chunks, !out.reserve() { return false }
+        if trailers.isEmpty { writeEnd(into: &out) } else { pass(trailers: trailers, into: &out, sendTrailers) }
         source = .ended
         return true
     }
@@ -115,44 +129,29 @@ struct BodyRelay: BitwiseCopyable {
 
     private func write(_ data: Span<UInt8>, into out: inout Buffer) {
         _ = out.append { out in
-            guard writesChunks else { return out.write(data) }
+            guard sink == .chunks else { return out.write(data) }
             writeChunkSize(data.count, into: &out)
             out.write(data)
             out.write("\r\n")
         }
     }
 
-    /// The last chunk and the trailer section; a receiver without chunks gets neither. Trace fields end here.
-    private func writeTrailers(_ lines: Span<UInt8>, into out: inout Buffer) {
-        guard writesChunks else { return }
-        _ = out.append { out in
-            out.write("0\r\n")
-            var start = 0
-            while start < lines.count {
-                let line = Self.line(at: start, in: lines)
-                start += line.count
-                if !Self.carriesTrace(line) { out.write(line) }
+    /// A receiver that has no place for trailers gets none.
+    private func pass(trailers lines: Span<UInt8>, into out: inout Buffer, _ sendTrailers: (Span<UInt8>) -> Void) {
+        switch sink {
+        case .plain: break
+        case .chunks:
+            _ = out.append { out in
+                out.write("0\r\n")
+                TrailerLines.forEachForwarded(lines) { out.write($0) }
+                out.write("\r\n")
             }
-            out.write("\r\n")
+        case .stream: TrailerLines.forEachForwarded(lines, sendTrailers)
         }
     }
 
-    /// With its CRLF; the decoder has seen that every line has one.
-    @_lifetime(copy lines)
-    private static func line(at start: Int, in lines: Span<UInt8>) -> Span<UInt8> {
-        var end = start
-        while end < lines.count, lines[end] != UInt8(ascii: "\n") { end += 1 }
-        return lines.extracting(start..<min(end + 1, lines.count))  // bounded: end starts at start, which has a line
-    }
-
-    private static func carriesTrace(_ line: Span<UInt8>) -> Bool {
-        var colon = 0
-        while colon < line.count, line[colon] != UInt8(ascii: ":") { colon += 1 }
-        return FieldKind(name: line.extracting(first: colon)).isTraceField
-    }
-
     private func writeEnd(into out: inout Buffer) {
-        guard writesChunks else { return }
+        guard sink == .chunks else { return }
         _ = out.append { $0.write("0\r\n\r\n") }
     }
 }

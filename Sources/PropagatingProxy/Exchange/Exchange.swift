@@ -24,8 +24,8 @@ final class Exchange {
     var route: RouteContext?
 
     var head = RequestHead.unread
-    var requestRelay = BodyRelay(.none, writesChunks: false)
-    var responseRelay = BodyRelay(.none, writesChunks: false)
+    var requestRelay = BodyRelay(.none, to: .plain)
+    var responseRelay = BodyRelay(.none, to: .plain)
     var flags: ExchangeFlags = []
     var report = ExchangeReport()
     /// Minted, when the received one is absent or not acceptable.
@@ -40,6 +40,8 @@ final class Exchange {
     var wish = Wish()
     var interimCount = 0
     var bodyWatch = BodyWatch()
+    /// Meaningful for a gRPC call only.
+    var call = GRPCCall()
     /// Bytes of an incomplete response head that were looked at.
     var responseSeenCount = 0
 
@@ -53,7 +55,7 @@ final class Exchange {
         self.head = head
         if head.keepAlive, !worker.isDraining { flags.insert(.keepsAlive) }
         if worker.isPressed, !isAdmitted(downstream) { return }
-        downstream.setDeadline(milliseconds: nil)
+        downstream.setDeadline(withinDue: nil)
         let listener = downstream.listener
         let found = listener.route(for: head, in: downstream.input, fields: worker.fields)
         let loops = take(downstream.input, from: downstream, on: listener, route: found)
@@ -84,16 +86,28 @@ final class Exchange {
             worker.metrics.keepAliveShed()
         }
         guard stage >= .requests else { return true }
-        report.beginRefused(listener: downstream.listener, peer: downstream.peerEndpoint, worker: worker)
+        beginRefused(downstream)
         reply(.overloaded, to: downstream)
         return false
+    }
+
+    /// How long a body may be silent, and a side may take nothing.
+    var idleMilliseconds: Int? {
+        guard let settings = route?.upstream?.settings else { return nil }
+        return flags.contains(.isGRPC) ? settings.grpcIdleMilliseconds : settings.idleMilliseconds
     }
 
     /// Answers a request that could not be read.
     func refuse(_ error: ProxyError, from downstream: DownstreamConnection) {
         start(downstream)
-        report.beginRefused(listener: downstream.listener, peer: downstream.peerEndpoint, worker: worker)
+        beginRefused(downstream)
         reply(error, to: downstream)
+    }
+
+    private func beginRefused(_ downstream: DownstreamConnection) {
+        report.beginRefused(
+            listener: downstream.listener, peer: downstream.peerEndpoint, worker: worker,
+            overHTTP2: downstream.stream != nil)
     }
 
     private func start(_ downstream: DownstreamConnection) {
@@ -106,8 +120,8 @@ final class Exchange {
         wish = Wish()
         responseSeenCount = 0
         head = .unread
-        requestRelay = BodyRelay(.none, writesChunks: false)
-        responseRelay = BodyRelay(.none, writesChunks: false)
+        requestRelay = BodyRelay(.none, to: .plain)
+        responseRelay = BodyRelay(.none, to: .plain)
         downstream.retainedCount = 0
     }
 
@@ -126,10 +140,11 @@ final class Exchange {
             path: bytes.extracting(head.path.range).extracting(first: Int(head.pathCount)),
             listener: listener, isTrusted: downstream.isTrusted, nowMicroseconds: now)
         report.begin(
-            at: now,
+            at: now, overHTTP2: downstream.stream != nil,
             head: head, bytes: bytes, facts: facts, decision: decision, route: route, listener: listener,
             peer: downstream.peerEndpoint, worker: worker)
         requestID = facts.mintedRequestID
+        if facts.isGRPC { beginCall(facts, downstream) }
         return facts.loops
     }
 }

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 import EventLoop
 import HTTP1
+import HTTP2
 
 /// How an exchange ends: whole, with a reply of our own, or cut.
 extension Exchange {
@@ -9,6 +10,8 @@ extension Exchange {
         let keepsAlive = flags.isSuperset(of: [.keepsAlive, .requestSent])
         // Bytes behind the response are no answer to anything we asked.
         let isReusable = flags.isSuperset(of: [.reusesUpstream, .requestSent]) && upstream.input.isEmpty
+        reportCall()
+        if flags.contains(.isGRPC) { report.note(call) }
         report.ended(requestBytes: requestRelay.byteCount, responseBytes: responseRelay.byteCount, worker: worker)
         upstream.pool.noteOutcome(.answered(status: report.responseStatus))
         if isReusable { upstream.pool.giveBack(upstream) } else { upstream.pool.close(upstream) }
@@ -20,18 +23,28 @@ extension Exchange {
     func fail(_ error: ProxyError) {
         guard let downstream else { return }
         if error.isUpstreamFault { noteUpstreamFault(error) }
-        guard !flags.contains(.responseBegun), error.status != 0 else { return abort(error) }
+        guard !flags.contains(.responseBegun), error.status != 0, !passesReset else { return abort(error) }
         dropUpstream(error)
         reply(error, to: downstream)
+    }
+
+    /// A gRPC caller reads the callee's reset as it would without this proxy.
+    private var passesReset: Bool {
+        guard flags.contains(.isGRPC), let stream = upstream?.stream else { return false }
+        return stream.resetCode != nil && !stream.isUnprocessed
     }
 
     /// Cuts both connections: nobody is left to tell, or the response has begun.
     func abort(_ error: ProxyError) {
         guard let downstream else { return }
+        let tellsStatus = flags.contains(.isGRPC) && endCall(error, downstream)
+        if flags.contains(.isGRPC) { report.note(call) }
+        if let code = upstream?.stream?.resetCode { downstream.stream?.cutCode = code }
         dropUpstream(error)
+        reportCall()
         report.aborted(error: error, worker: worker)
         finish()
-        downstream.exchangeAborted()
+        if tellsStatus { downstream.exchangeEnded(keepsAlive: false) } else { downstream.exchangeAborted() }
     }
 
     /// Ends the attempt on the upstream connection; its CLIENT span tells why.
@@ -41,6 +54,7 @@ extension Exchange {
         guard let connection = upstream else { return }
         upstream = nil
         connection.pool.noteOutcome(outcome ?? AttemptOutcome(error))
+        reportCall()
         report.endAttempt(error: error, worker: worker)
         connection.pool.close(connection)
     }
@@ -55,12 +69,19 @@ extension Exchange {
     func reply(_ error: ProxyError, to downstream: DownstreamConnection) {
         settleInput(downstream, mayKeepAlive: !error.breaksFraming)
         let closes = !flags.contains(.keepsAlive)
+        let isCall = flags.contains(.isGRPC)
         _ = downstream.output.append {
+            if isCall { return GRPCReply.writeHead(error.grpcStatus, reason: error.reason, into: &$0) }
             LocalReply.write(
                 status: error.status, reason: error.reason, isHead: head.method == .head, closes: closes, into: &$0)
         }
         worker.metrics.localReply(reason: error.labelIndex)
-        report.answered(status: error.status, error: error, worker: worker)
+        if isCall {
+            call.status = error.grpcStatus
+            report.note(call)
+        }
+        reportCall()
+        report.answered(status: isCall ? 200 : error.status, error: error, worker: worker)
         endLocally(downstream)
     }
 

@@ -43,6 +43,7 @@ extension Exchange {
     }
 
     func downstreamDeadlinePassed(_ downstream: DownstreamConnection) {
+        if downstream.isOverdue { return fail(.callOverdue) }
         if flags.contains(.isPending) { return pendingTimedOut() }
         var error = ProxyError.requestTimedOut
         if flags.contains(.bodyTimed) {
@@ -62,7 +63,7 @@ extension Exchange {
     // MARK: Tunnel
 
     func renewTunnel(_ downstream: DownstreamConnection, _ upstream: UpstreamConnection) {
-        downstream.setDeadline(milliseconds: nil)
+        downstream.setDeadline(withinDue: nil)
         let oneHasEnded = flags.contains(.requestSent) || responseRelay.isComplete
         upstream.setDeadline(
             milliseconds: oneHasEnded ? Self.tunnelFarewellMilliseconds : Self.tunnelIdleMilliseconds)

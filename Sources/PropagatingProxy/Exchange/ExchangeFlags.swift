@@ -2,7 +2,7 @@
 
 /// How far an exchange has come, and what it may still do.
 struct ExchangeFlags: OptionSet, BitwiseCopyable {
-    let rawValue: UInt16
+    let rawValue: UInt32
 
     /// The downstream asked for, and this proxy agrees to, another request on the connection.
     static let keepsAlive = ExchangeFlags(rawValue: 1)
@@ -34,4 +34,6 @@ struct ExchangeFlags: OptionSet, BitwiseCopyable {
     static let backsOff = ExchangeFlags(rawValue: 16_384)
     /// The downstream's deadline is a step of ``BodyWatch``.
     static let bodyTimed = ExchangeFlags(rawValue: 32_768)
+    /// A gRPC call: see ``GRPCCall``.
+    static let isGRPC = ExchangeFlags(rawValue: 65_536)
 }

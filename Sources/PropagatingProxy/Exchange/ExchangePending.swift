@@ -11,7 +11,7 @@ extension Exchange {
         }
         flags.insert(.isPending)
         worker.metrics.waiting(target.number, target.capacity.waitingCount)
-        downstream.setDeadline(milliseconds: target.settings.pendingMilliseconds)
+        downstream.setDeadline(withinDue: target.settings.pendingMilliseconds)
     }
 
     /// Its turn has come; it is in the queue no more.
@@ -19,7 +19,7 @@ extension Exchange {
         flags.remove(.isPending)
         guard let downstream, let route, let target = route.upstream else { return }
         noteLeft(target, .served)
-        downstream.setDeadline(milliseconds: nil)
+        downstream.setDeadline(withinDue: nil)
         acquire(for: downstream, route: route, headIsParsed: false)
     }
 

@@ -4,7 +4,8 @@ import HTTP1
 import Propagation
 import SpanEmitter
 
-/// What one exchange tells about itself: its SERVER span, one CLIENT span per attempt, and metrics.
+/// What one exchange tells about itself: its SERVER span, one CLIENT span per attempt, and metrics. In `sidecar` mode there is
+/// one span, `server`, which on outbound listeners is of the kind CLIENT.
 ///
 /// One wall-clock anchor and monotonic differences per exchange, so that no child starts before
 /// its parent and no duration is negative or 0.
@@ -17,13 +18,17 @@ struct ExchangeReport: BitwiseCopyable {
     private var attemptMicroseconds: UInt64 = 0
     private var epochOffset: UInt64 = 0
     private(set) var responseStatus: UInt16 = 0
+    /// What the upstream said of a gRPC call; ``GRPCStatus/missing`` until then.
+    private var grpcStatus = GRPCStatus.notGRPC
     /// The context the present attempt sends upstream.
     private(set) var sentContext = TraceContext.none
 
-    /// - Parameter at: monotonic microseconds.
+    /// - Parameters:
+    ///   - at: monotonic microseconds.
+    ///   - overHTTP2: the request is a stream's.
     mutating func begin(
-        at now: UInt64, head: RequestHead, bytes: Span<UInt8>, facts: RequestFacts, decision: TraceDecision,
-        route: RouteContext?, listener: ListenerContext, peer: EndpointAddress, worker: Worker
+        at now: UInt64, overHTTP2: Bool, head: RequestHead, bytes: Span<UInt8>, facts: RequestFacts,
+        decision: TraceDecision, route: RouteContext?, listener: ListenerContext, peer: EndpointAddress, worker: Worker
     ) {
         start(worker, now)
         hop = decision.hop
@@ -33,7 +38,7 @@ struct ExchangeReport: BitwiseCopyable {
         guard isRecorded else { return }
         describe(listener: listener, peer: peer)
         server.method = head.method
-        server.httpMinorVersion = head.minorVersion
+        server.httpVersion = overHTTP2 ? .http2 : head.minorVersion == 0 ? .http10 : .http11
         server.upstream = route?.upstream?.number ?? 0
         if let minted = facts.mintedRequestID {
             setTexts(head, bytes, requestID: minted.span, userAgent: facts.userAgent)
@@ -54,7 +59,9 @@ struct ExchangeReport: BitwiseCopyable {
     }
 
     /// A request that could not be read starts a trace of its own.
-    mutating func beginRefused(listener: ListenerContext, peer: EndpointAddress, worker: Worker) {
+    mutating func beginRefused(
+        listener: ListenerContext, peer: EndpointAddress, worker: Worker, overHTTP2: Bool
+    ) {
         let decision = worker.decideRefused(listener: listener)
         start(worker, Clock.monotonicMicroseconds)
         hop = decision.hop
@@ -62,7 +69,7 @@ struct ExchangeReport: BitwiseCopyable {
         server.route = 0
         describe(listener: listener, peer: peer)
         server.method = .other
-        server.httpMinorVersion = 1
+        server.httpVersion = overHTTP2 ? .http2 : .http11
         server.upstream = 0
         server.texts.removeAll()
     }
@@ -71,6 +78,7 @@ struct ExchangeReport: BitwiseCopyable {
         startMicroseconds = now
         epochOffset = worker.epochOffset
         responseStatus = 0
+        grpcStatus = .notGRPC
         attemptRuns = false
         server.hasAttempt = false
     }
@@ -79,29 +87,70 @@ struct ExchangeReport: BitwiseCopyable {
         server.traceID = hop.inbound.traceID
         server.spanID = hop.inbound.spanID
         server.parentID = hop.inbound.parentID
-        server.kind = .server
+        server.kind = listener.callsOut ? .client : .server
         server.isShared = hop.isShared
         server.isDebug = hop.inbound.sampling == .debug
         server.parentIsRemote = !hop.inbound.parentID.isNone
         server.listener = listener.number
-        server.peer = peer
+        server.peer = listener.callsOut ? EndpointAddress() : peer
         server.resendCount = 0
         server.requestBytes = 0
         server.responseBytes = 0
+        server.startMicroseconds = startMicroseconds &+ epochOffset
+    }
+
+    // MARK: gRPC
+
+    /// The request that has begun is a gRPC call: its spans are named and judged as such.
+    mutating func grpcBegan() {
+        grpcStatus = .missing
+        server.messages = CallMessages()
+    }
+
+    /// What the call has come to. Comes before the attempt or the exchange ends.
+    mutating func note(_ call: borrowing GRPCCall) {
+        grpcStatus = call.status
+        guard isRecorded else { return }
+        server.messages.request = figures(call.requests)
+        server.messages.response = figures(call.responses)
+        server.requestBytes = call.requests.byteCount
+        server.responseBytes = call.responses.byteCount
+    }
+
+    private func figures(_ counter: MessageCounter) -> CallMessages.Figures {
+        var figures = CallMessages.Figures()
+        figures.count = counter.count
+        guard counter.count > 0 else { return figures }
+        figures.firstMicroseconds = UInt32(clamping: counter.firstMicroseconds &- startMicroseconds)
+        figures.lastMicroseconds = counter.lastMicroseconds &- startMicroseconds
+        return figures
+    }
+
+    /// The call's status, if the exchange is a call: the upstream's, or else what came instead of it.
+    private func finalStatus(_ error: ProxyError?, httpStatus: UInt16) -> GRPCStatus {
+        guard grpcStatus == .missing else { return grpcStatus }
+        return error?.grpcStatus ?? GRPCStatus(httpStatus: httpStatus)
     }
 
     // MARK: Attempts
 
-    mutating func beginAttempt(_ number: UInt8, to endpoint: EndpointAddress, worker: Worker) {
+    mutating func beginAttempt(
+        _ number: UInt8, to endpoint: EndpointAddress, worker: Worker, overHTTP2: Bool
+    ) {
         if server.hasAttempt { recordFailedAttempt(worker) }
         sentContext = hop.attempt(random: &worker.random)
         attemptMicroseconds = number == 0 ? startMicroseconds : Clock.monotonicMicroseconds
         attemptRuns = true
+        if server.kind == .client {
+            server.peer = endpoint
+            server.resendCount = number
+        }
         server.attempt.spanID = sentContext.spanID
         server.attempt.parentID = server.spanID
         server.attempt.startMicroseconds = attemptMicroseconds &+ epochOffset
         server.attempt.peer = endpoint
         server.attempt.resendCount = number
+        server.attempt.httpVersion = overHTTP2 ? .http2 : .http11
     }
 
     mutating func responseBegan(_ status: UInt16) { responseStatus = status }
@@ -109,24 +158,26 @@ struct ExchangeReport: BitwiseCopyable {
     /// An attempt that failed, with or without another to follow.
     mutating func endAttempt(error: ProxyError, worker: Worker) {
         guard attemptRuns else { return }
-        endAttempt(now: Clock.monotonicMicroseconds, error: error.spanError)
+        endAttempt(now: Clock.monotonicMicroseconds, error: error)
     }
 
     /// An attempt whose response goes no further, because another attempt follows.
     mutating func endAttempt(status: UInt16) {
         guard attemptRuns else { return }
         responseStatus = status
-        endAttempt(now: Clock.monotonicMicroseconds, error: .none)
+        endAttempt(now: Clock.monotonicMicroseconds, error: nil)
         responseStatus = 0
+        if grpcStatus.isCall { grpcStatus = .missing }
     }
 
     /// Its span is reported with the SERVER span, or when another attempt follows.
-    private mutating func endAttempt(now: UInt64, error: SpanError) {
+    private mutating func endAttempt(now: UInt64, error: ProxyError?) {
         attemptRuns = false
         guard isRecorded, hop.reportsAttempts else { return }
         server.attempt.durationMicroseconds = max(1, now - attemptMicroseconds)
         server.attempt.status = responseStatus
-        server.attempt.error = error
+        server.attempt.error = error?.spanError ?? .none
+        server.attempt.grpcStatus = finalStatus(error, httpStatus: responseStatus)
         server.hasAttempt = true
     }
 
@@ -146,30 +197,30 @@ struct ExchangeReport: BitwiseCopyable {
         worker.metrics.transferred(requestBytes: requestBytes, responseBytes: responseBytes)
         server.requestBytes = requestBytes
         server.responseBytes = responseBytes
-        if attemptRuns { endAttempt(now: now, error: .none) }
-        recordServer(now: now, status: responseStatus, error: .none, worker: worker)
+        if attemptRuns { endAttempt(now: now, error: nil) }
+        recordServer(now: now, status: responseStatus, error: nil, worker: worker)
     }
 
     /// This proxy has answered by itself.
     mutating func answered(status: UInt16, error: ProxyError?, worker: Worker) {
-        recordServer(
-            now: Clock.monotonicMicroseconds, status: status, error: error?.spanError ?? .none, worker: worker)
+        recordServer(now: Clock.monotonicMicroseconds, status: status, error: error, worker: worker)
     }
 
     /// Nobody could be told.
     mutating func aborted(error: ProxyError, worker: Worker) {
-        recordServer(
-            now: Clock.monotonicMicroseconds, status: responseStatus, error: error.spanError, worker: worker)
+        recordServer(now: Clock.monotonicMicroseconds, status: responseStatus, error: error, worker: worker)
     }
 
-    private mutating func recordServer(now: UInt64, status: UInt16, error: SpanError, worker: Worker) {
+    private mutating func recordServer(now: UInt64, status: UInt16, error: ProxyError?, worker: Worker) {
         let duration = now - startMicroseconds
         worker.metrics.requestEnded(route: server.route, status: status, microseconds: duration)
+        let call = finalStatus(error, httpStatus: status)
+        if call.isCall { worker.metrics.grpcEnded(route: server.route, call) }
         guard isRecorded else { return }
-        server.startMicroseconds = startMicroseconds &+ epochOffset
         server.durationMicroseconds = max(1, duration)
         server.status = status
-        server.error = error
+        server.error = error?.spanError ?? .none
+        server.grpcStatus = call
         worker.record(&server)
     }
 }

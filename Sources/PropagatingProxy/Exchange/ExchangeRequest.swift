@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 import EventLoop
 import HTTP1
+import HTTP2
 import Propagation
 
 /// An exchange's way upstream: a connection, the head, the body.
@@ -24,7 +25,8 @@ extension Exchange {
         case .failed(let error, let pool):
             if let pool {
                 wish.avoids = pool.id
-                report.beginAttempt(attempt, to: pool.endpoint, worker: worker)
+                report.beginAttempt(
+                    attempt, to: pool.endpoint, worker: worker, overHTTP2: target.settings.httpVersion == .http2)
                 report.endAttempt(error: error, worker: worker)
                 pool.noteOutcome(AttemptOutcome(error))
             }
@@ -37,7 +39,8 @@ extension Exchange {
         upstream = connection
         connection.exchange = self
         wish.avoids = connection.endpointID
-        report.beginAttempt(attempt, to: connection.endpoint, worker: worker)
+        report.beginAttempt(
+            attempt, to: connection.endpoint, worker: worker, overHTTP2: connection.stream != nil)
     }
 
     /// - Parameter errno: how the connect ended; 0 is well.
@@ -73,18 +76,25 @@ extension Exchange {
             // Another exchange has used the worker's table since; the head lies unchanged at the front.
             guard worker.reparse(downstream.input, from: downstream) else { return fail(.outOfBuffers) }
         }
-        guard let fits = writeHead(downstream, from: downstream.input, to: &upstream.output, route: route) else {
+        guard
+            let fits = writeHead(
+                downstream, from: downstream.input, to: &upstream.output, toStream: upstream.stream != nil, route: route
+            )
+        else {
             return fail(.outOfBuffers)
         }
         guard fits else { return fail(.headTooLarge) }
         flags.insert(.requestBegun)
-        requestRelay = BodyRelay(head.framing, writesChunks: head.framing == .chunked)
+        requestRelay = BodyRelay(head.framing, to: requestSink(upstream))
         downstream.retainedCount = Int(head.length)
+        if flags.contains(.isGRPC), attempt == 0 {
+            noteReceived(request: downstream.input.count - downstream.retainedCount, in: downstream.input)
+        }
         if head.framing != .none {
             bodyWatch = BodyWatch()
             flags.remove(.bodyTimed)
         }
-        if triesLeft > 0 || upstream.useCount > 0 && !flags.contains(.raceLost) {
+        if triesLeft > 0 || upstream.mayLoseRace && !flags.contains(.raceLost) {
             flags.insert(.replayable)
         } else {
             releaseRetained(downstream)
@@ -93,9 +103,15 @@ extension Exchange {
         relayRequest(downstream, upstream)
     }
 
+    private func requestSink(_ upstream: UpstreamConnection) -> BodyRelay.Sink {
+        if upstream.stream != nil { return .stream }
+        return head.framing == .chunked || head.framing == .untilClose ? .chunks : .plain
+    }
+
     /// - Returns: whether it had room; `nil` without a buffer.
     private func writeHead(
-        _ downstream: DownstreamConnection, from input: borrowing Buffer, to output: inout Buffer, route: RouteContext
+        _ downstream: DownstreamConnection, from input: borrowing Buffer, to output: inout Buffer, toStream: Bool,
+        route: RouteContext
     ) -> Bool? {
         let listener = downstream.listener
         let needed =
@@ -106,7 +122,8 @@ extension Exchange {
             guard out.freeCapacity >= needed else { return false }
             RequestWriter.write(
                 bytes, head: head, fields: worker.fields, route: route, downstream: downstream,
-                listener: listener, trace: report.sentContext, requestID: requestID, traceState: worker.traceState,
+                toStream: toStream, listener: listener, trace: report.sentContext, requestID: requestID,
+                traceState: worker.traceState,
                 into: &out)
             return true
         }
@@ -170,7 +187,9 @@ extension Exchange {
         }
         // To EAGAIN, whatever mayRead says: a reset that came with the last bytes raised no event of its own.
         switch downstream.receive(into: &downstream.input) {
-        case .bytes: return true
+        case .bytes(let count):
+            if flags.contains(.isGRPC) { noteReceived(request: count, in: downstream.input) }
+            return true
         case .wouldBlock: awaitRequestBody(downstream, upstream)
         case .full where flags.contains(.replayable):
             releaseRetained(downstream)
@@ -178,17 +197,29 @@ extension Exchange {
         case .full: fail(.outOfBuffers)
         case .endOfStream where flags.contains(.isTunnel):
             tunnelSideEnded(downstream, upstream, sourceIsDownstream: true)
-        case .endOfStream, .failed: abort(.downstreamGone)
+        case .endOfStream:
+            if requestStreamEnded(downstream, upstream) { return true }
+            abort(.downstreamGone)
+        case .failed: abort(.downstreamGone)
         }
         return false
+    }
+
+    /// - Returns: whether that was the end of a whole body.
+    private func requestStreamEnded(_ downstream: DownstreamConnection, _ upstream: UpstreamConnection) -> Bool {
+        var isWhole = false
+        downstream.stream?.readTrailers { lines in
+            isWhole = requestRelay.sourceClosed(trailers: lines, into: &upstream.output) { upstream.sendTrailers($0) }
+        }
+        return isWhole
     }
 
     private func requestBlocked(_ downstream: DownstreamConnection, _ upstream: UpstreamConnection) {
         flags.formUnion([.requestLeft, .requestBlocked])
         guard !flags.contains(.isTunnel) else { return }
         flags.remove(.bodyTimed)
-        downstream.setDeadline(milliseconds: nil)
-        upstream.setDeadline(milliseconds: route?.upstream?.settings.idleMilliseconds)
+        downstream.setDeadline(withinDue: nil)
+        upstream.setDeadline(milliseconds: idleMilliseconds)
     }
 
     private func awaitRequestBody(_ downstream: DownstreamConnection, _ upstream: UpstreamConnection) {
@@ -204,10 +235,12 @@ extension Exchange {
     private func setBodyDeadline(_ downstream: DownstreamConnection) {
         let timeouts = downstream.listener.timeouts
         let idle = timeouts.requestBodyIdleMilliseconds
-        guard timeouts.requestBodyRate > 0 else { return downstream.setDeadline(milliseconds: idle) }
+        // A caller may have nothing to say for a long time.
+        guard !flags.contains(.isGRPC) else { return downstream.setDeadline(withinDue: idleMilliseconds) }
+        guard timeouts.requestBodyRate > 0 else { return downstream.setDeadline(withinDue: idle) }
         guard !flags.contains(.bodyTimed) else { return }
         flags.insert(.bodyTimed)
-        downstream.setDeadline(milliseconds: BodyWatch.stepMilliseconds(idle: idle))
+        downstream.setDeadline(withinDue: BodyWatch.stepMilliseconds(idle: idle))
     }
 
     /// A step of the body's watch has passed.
@@ -227,8 +260,9 @@ extension Exchange {
         flags.formUnion([.requestSent, .requestLeft])
         flags.subtract([.requestBlocked, .bodyTimed])
         upstream.output.release()
+        if upstream.stream != nil { upstream.shutdownWrite() }
         // While the response waits for the downstream to read, that deadline is the only one.
-        if head.framing != .none, !flags.contains(.responseBlocked) { downstream.setDeadline(milliseconds: nil) }
+        if head.framing != .none, !flags.contains(.responseBlocked) { downstream.setDeadline(withinDue: nil) }
         if !flags.contains(.responseBegun), let route {
             upstream.setDeadline(milliseconds: responseMilliseconds(route))
         }

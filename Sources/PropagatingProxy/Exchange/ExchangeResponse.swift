@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 import EventLoop
 import HTTP1
+import HTTP2
 
 /// An exchange's way back: interim heads, the final head, the body.
 extension Exchange {
@@ -39,7 +40,9 @@ extension Exchange {
             return false
         }
         switch upstream.receive(into: &upstream.input) {
-        case .bytes: return true
+        case .bytes(let count):
+            if flags.isSuperset(of: [.isGRPC, .responseBegun]) { noteReceived(response: count, in: upstream.input) }
+            return true
         case .wouldBlock: awaitResponse(downstream, upstream)
         case .full: fail(upstream.input.isFull ? .malformedResponse(.headTooLarge) : .outOfBuffers)
         case .failed: upstreamClosed(downstream, upstream, isReset: true)
@@ -54,8 +57,8 @@ extension Exchange {
         downstream.output.releaseIfEmpty()
         if flags.contains(.isTunnel) { return renewTunnel(downstream, upstream) }
         guard flags.contains(.responseBegun) else { return }  // the response deadline runs
-        upstream.setDeadline(milliseconds: route?.upstream?.settings.idleMilliseconds)
-        if flags.contains(.requestSent) { downstream.setDeadline(milliseconds: nil) }
+        upstream.setDeadline(milliseconds: idleMilliseconds)
+        if flags.contains(.requestSent) { downstream.setDeadline(withinDue: nil) }
     }
 
     private func responseBlocked(_ downstream: DownstreamConnection, _ upstream: UpstreamConnection) {
@@ -63,7 +66,7 @@ extension Exchange {
         flags.remove(.bodyTimed)
         guard !flags.contains(.isTunnel) else { return }
         upstream.setDeadline(milliseconds: nil)
-        downstream.setDeadline(milliseconds: route?.upstream?.settings.idleMilliseconds)
+        downstream.setDeadline(withinDue: idleMilliseconds)
     }
 
     // MARK: Head
@@ -96,8 +99,12 @@ extension Exchange {
     }
 
     private func take(
-        _ response: ResponseHead, _ downstream: DownstreamConnection, _ upstream: UpstreamConnection
+        _ received: ResponseHead, _ downstream: DownstreamConnection, _ upstream: UpstreamConnection
     ) -> Bool {
+        var response = received
+        if let stream = upstream.stream, stream.endedWithHead {
+            response.endWithHead(saysLength: downstream.stream == nil)
+        }
         if triesLeft > 0 || flags.contains(.replayable) {
             if response.status >= 200, retryInstead(of: response, downstream, upstream) { return false }
             releaseRetained(downstream)
@@ -107,7 +114,8 @@ extension Exchange {
                 ? takeUpgrade(response, downstream, upstream) : takeInterim(response, downstream, upstream)
         }
         var changes = ResponseWriter.Changes()
-        if response.framing == .untilClose || response.framing == .chunked {
+        let toStream = downstream.stream != nil
+        if !toStream, response.framing == .untilClose || response.framing == .chunked {
             // An HTTP/1.0 downstream knows no chunks: the end of its body is the end of the connection.
             changes.writesChunks = head.minorVersion == 1
             if !changes.writesChunks { flags.remove(.keepsAlive) }
@@ -119,7 +127,11 @@ extension Exchange {
         changes.addsVia = downstream.listener.addsVia
         if response.keepAlive, flags.contains(.requestSent) { flags.insert(.reusesUpstream) }
         report.responseBegan(response.status)
-        responseRelay = BodyRelay(response.framing, writesChunks: changes.writesChunks)
+        if flags.contains(.isGRPC) {
+            noteCallHead(upstream.input)
+            noteReceived(response: upstream.input.count - Int(response.length), in: upstream.input)
+        }
+        responseRelay = BodyRelay(response.framing, to: toStream ? .stream : changes.writesChunks ? .chunks : .plain)
         return passHead(response, changes, downstream, upstream)
     }
 
@@ -251,13 +263,25 @@ extension Exchange {
             return tunnelSideEnded(downstream, upstream, sourceIsDownstream: false)
         }
         guard flags.contains(.responseBegun) else { return upstreamFailed(downstream, upstream) }
-        guard !isReset, responseRelay.sourceClosed(into: &downstream.output) else { return fail(.responseTruncated) }
+        guard !isReset, responseSourceClosed(downstream, upstream) else { return fail(.responseTruncated) }
         flags.remove(.reusesUpstream)
         relayResponse(downstream, upstream)
     }
 
+    private func responseSourceClosed(_ downstream: DownstreamConnection, _ upstream: UpstreamConnection) -> Bool {
+        guard let stream = upstream.stream else { return responseRelay.sourceClosed(into: &downstream.output) }
+        var isWhole = false
+        stream.readTrailers { lines in
+            if flags.contains(.isGRPC) { call.noteTrailers(lines) }
+            isWhole = responseRelay.sourceClosed(trailers: lines, into: &downstream.output) {
+                downstream.sendTrailers($0)
+            }
+        }
+        return isWhole
+    }
+
     private func upstreamFailed(_ downstream: DownstreamConnection, _ upstream: UpstreamConnection) {
-        if upstream.useCount > 0, upstream.input.isEmpty {
+        if upstream.useCount > 0, upstream.input.isEmpty, upstream.stream == nil {
             worker.metrics.distrusted(upstream.pool.distrust(olderThan: upstream))
         }
         guard hasLostRace(upstream), let route else { return retryOrFail(.reset, .upstreamClosed) }
@@ -274,8 +298,9 @@ extension Exchange {
     /// come and the method is idempotent, or the kernel took no byte of the request; once, on a connection of
     /// our own making (RFC 9112 §9.3.1).
     private func hasLostRace(_ upstream: UpstreamConnection) -> Bool {
-        guard upstream.useCount > 0, flags.contains(.replayable), !flags.contains(.raceLost) else { return false }
-        return upstream.input.isEmpty && interimCount == 0
-            && (head.method.isIdempotent || !flags.contains(.requestLeft))
+        guard upstream.mayLoseRace, flags.contains(.replayable), !flags.contains(.raceLost) else { return false }
+        guard upstream.input.isEmpty, interimCount == 0 else { return false }
+        if let stream = upstream.stream { return stream.isUnprocessed }
+        return head.method.isIdempotent || !flags.contains(.requestLeft)
     }
 }

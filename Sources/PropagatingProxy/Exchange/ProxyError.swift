@@ -44,6 +44,8 @@ enum ProxyError: Error, BitwiseCopyable, Equatable {
     case overloaded
     /// This process may open no more sockets.
     case outOfDescriptors
+    /// The caller's own deadline has passed (`grpc-timeout`).
+    case callOverdue
 
     /// What a connect that failed at once means: not every reason is the upstream's.
     static func connecting(errno: CInt) -> ProxyError {
@@ -65,7 +67,7 @@ enum ProxyError: Error, BitwiseCopyable, Equatable {
             .overloaded, .outOfDescriptors:
             503
         case .upstreamClosed, .malformedResponse, .unexpectedUpgrade, .tooManyInterimResponses, .unaskedResponse: 502
-        case .responseTimedOut: 504
+        case .responseTimedOut, .callOverdue: 504
         case .loopDetected: 508
         case .responseTruncated, .downstreamGone, .shuttingDown: 0
         }
@@ -99,6 +101,7 @@ enum ProxyError: Error, BitwiseCopyable, Equatable {
         case .requestTooSlow: "the request body arrived too slowly"
         case .overloaded: "this proxy is overloaded"
         case .outOfDescriptors: "this proxy is out of file descriptors"
+        case .callOverdue: "the call's deadline has passed"
         }
     }
 
@@ -106,7 +109,7 @@ enum ProxyError: Error, BitwiseCopyable, Equatable {
     var spanError: SpanError {
         switch self {
         case .malformedRequest: .malformedRequest
-        case .requestTimedOut, .requestTooSlow, .responseTimedOut: .timeout
+        case .requestTimedOut, .requestTooSlow, .responseTimedOut, .callOverdue: .timeout
         case .bodyTooLarge, .headTooLarge, .outOfBuffers, .upstreamOverflow, .loopDetected, .overloaded,
             .outOfDescriptors:
             .limit

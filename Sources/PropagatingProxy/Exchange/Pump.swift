@@ -53,7 +53,9 @@ enum Pump {
                 do throws(SyntaxError) {
                     let start = skipped
                     // bounded: what was skipped is of the input
-                    let used = try relay.reframe(input.readable.extracting(start..<input.count), into: &output)
+                    let used = try relay.reframe(input.readable.extracting(start..<input.count), into: &output) {
+                        sink.sendTrailers($0)
+                    }
                     if retains { skipped += used } else { drop(used, from: &input, behind: &skipped) }
                     if output.isEmpty { return relay.isComplete ? .finished : .needsSource }
                 } catch {

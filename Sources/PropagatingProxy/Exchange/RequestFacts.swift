@@ -14,6 +14,9 @@ struct RequestFacts: BitwiseCopyable {
     private(set) var userAgent = ByteRange.empty
     /// The request has gone around ``HopCount/limit`` times.
     private(set) var loops = false
+    /// A gRPC call on an HTTP/2 stream.
+    private(set) var isGRPC = false
+    private(set) var grpcTimeoutMilliseconds: Int?
 
     /// - Parameter bytes: the received head, at offset 0.
     init(
@@ -34,6 +37,10 @@ struct RequestFacts: BitwiseCopyable {
                     fields.markRemoved(index)
                 }
             case .userAgent: userAgent = field.value
+            case .contentType where downstream.stream != nil:
+                isGRPC = GRPCRequest.isGRPC(contentType: bytes.extracting(field.value.range))
+            case .grpcTimeout:
+                grpcTimeoutMilliseconds = GRPCRequest.timeoutMilliseconds(bytes.extracting(field.value.range))
             case .forwardedFor where isTrusted && listener.forwarded != .off:
                 forwardedByteCount += Int(field.value.count)
                 fields.markRemoved(index)

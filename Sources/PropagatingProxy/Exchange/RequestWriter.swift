@@ -14,10 +14,11 @@ enum RequestWriter {
     ///   - trace: the CLIENT span's context.
     ///   - requestID: minted, when the received one is absent or not acceptable.
     ///   - fields: its lines; those of the trace context and of `X-Forwarded-*` that are replaced are marked removed.
+    ///   - toStream: an HTTP/2 stream, which needs no framing and cannot be upgraded.
     ///   - out: must have room for `bytes.count`, the rewrites of the route and ``addedByteCount``.
     static func write(
         _ bytes: Span<UInt8>, head: RequestHead, fields: borrowing FieldTable, route: RouteContext,
-        downstream: DownstreamConnection, listener: ListenerContext, trace: TraceContext,
+        downstream: DownstreamConnection, toStream: Bool, listener: ListenerContext, trace: TraceContext,
         requestID: RequestIDText?, traceState: borrowing TraceState, into out: inout OutputSpan<UInt8>
     ) {
         writeRequestLine(bytes, head: head, route: route, into: &out)
@@ -29,8 +30,12 @@ enum RequestWriter {
             out.write(decimal: count)
             out.write("\r\n")
         }
-        if case .chunked = head.framing { out.write("Transfer-Encoding: chunked\r\n") }
-        if !head.upgrade.isEmpty {
+        if toStream {
+            if takesTrailers(bytes, fields) { out.write("te: trailers\r\n") }
+        } else if head.framing == .chunked || head.framing == .untilClose {
+            out.write("Transfer-Encoding: chunked\r\n")
+        }
+        if !head.upgrade.isEmpty, !toStream {
             out.write("Connection: Upgrade\r\nUpgrade: ")
             out.write(bytes.extracting(head.upgrade.range))
             out.write("\r\n")
@@ -116,6 +121,14 @@ enum RequestWriter {
             out.write(host.span)
         }
         out.write("\r\n")
+    }
+
+    /// The one transfer coding a request may ask for over HTTP/2 (RFC 9113 §8.2.2); gRPC servers insist on it.
+    private static func takesTrailers(_ bytes: Span<UInt8>, _ fields: borrowing FieldTable) -> Bool {
+        for index in 0..<fields.count where fields[index].kind == .te {
+            if lowercasedEquals(bytes.extracting(fields[index].value.range), "trailers") { return true }
+        }
+        return false
     }
 
     private static func writeForwarded(

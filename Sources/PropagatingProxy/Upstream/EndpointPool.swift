@@ -20,12 +20,19 @@ final class EndpointPool {
     /// Whether requests may be sent to it: it is available, or too few are.
     var isUsable = true
     private var publishedCount = 0
-    private let settings: Configuration.UpstreamSettings
+    let settings: Configuration.UpstreamSettings
     /// Of the upstream, shared with its other endpoints.
-    private let capacity: UpstreamCapacity
+    let capacity: UpstreamCapacity
     private var idleLimit: Int
-    private let loop: EventLoop
-    private let buffers: BufferPool
+    let loop: EventLoop
+    let buffers: BufferPool
+    let metrics: WorkerMetrics?
+    /// HTTP/2 connections that take streams.
+    var sessions: [HTTP2Upstream] = []
+    /// Exchanges that have a stream of them.
+    var streamCount = 0
+    /// The address is gone, or the worker ends.
+    private(set) var isRetired = false
     private var idle: [UpstreamConnection] = []
     /// The first so many of ``idle`` were there when this pass of the loop began.
     private var lookedAtCount = 0
@@ -34,12 +41,15 @@ final class EndpointPool {
     private(set) var openCount = 0
     var idleCount: Int { idle.count }
     /// Connections that carry an exchange or are being made for one.
-    var busyCount: Int { openCount - idle.count }
+    var busyCount: Int { settings.httpVersion == .http2 ? streamCount : openCount - idle.count }
 
     init(
         _ address: SocketAddress, id: EndpointID, record: EndpointRecord?, judge: EjectionJudge?,
-        settings: Configuration.UpstreamSettings, capacity: UpstreamCapacity, buffers: BufferPool, on loop: EventLoop
+        settings: Configuration.UpstreamSettings, capacity: UpstreamCapacity, buffers: BufferPool,
+        metrics: WorkerMetrics? = nil,
+        on loop: EventLoop
     ) {
+        self.metrics = metrics
         self.record = record
         self.judge = judge
         self.id = id
@@ -61,6 +71,7 @@ final class EndpointPool {
 
     /// An idle connection or a new one, as far as the upstream's bounds allow.
     func take(_ wish: Wish) -> Upstream.Acquisition {
+        if settings.httpVersion == .http2 { return takeStream() }
         if !wish.isFresh, let connection = takeIdle() { return .ready(connection) }
         if !capacity.mayOpen {
             // Idle connections of other endpoints hold what this one lacks.
@@ -111,6 +122,7 @@ final class EndpointPool {
 
     /// Takes back a connection whose exchange has ended whole.
     func giveBack(_ connection: UpstreamConnection) {
+        guard connection.stream == nil else { return connection.end() }
         connection.servedOne()
         // A response that filled the buffer to its last byte may have more behind it, of which no event tells.
         if connection.mayRead { _ = connection.peek() }
@@ -150,6 +162,7 @@ final class EndpointPool {
     /// The address is gone, or the worker ends: what is idle is closed, and so is what comes back later.
     func retire() {
         idleLimit = 0
+        isRetired = true
         closeIdle()
         capacity.remove(self)
     }
@@ -161,6 +174,7 @@ final class EndpointPool {
         capacity.leftIdle(closing.count)
         lookedAtCount = 0
         for connection in closing { close(connection) }
+        for session in sessions where isRetired || session.isIdle { session.retire() }
     }
 
     // MARK: Opening and closing
@@ -184,6 +198,23 @@ final class EndpointPool {
     /// Closes a connection that cannot be used again.
     func close(_ connection: UpstreamConnection) {
         guard connection.isOpen else { return }
+        connection.end()
+    }
+
+    func sessionOpened() {
+        openCount += 1
+        capacity.opened()
+        capacity.becameIdle()
+    }
+
+    func sessionClosed() {
+        openCount -= 1
+        capacity.leftIdle()
+        capacity.closed()
+    }
+
+    /// A connection of its own.
+    func closeSocket(_ connection: UpstreamConnection) {
         openCount -= 1
         capacity.closed()
         connection.exchange = nil

@@ -9,6 +9,8 @@ final class UpstreamCapacity {
     /// Open connections, idle ones among them.
     private(set) var openCount = 0
     private(set) var idleCount = 0
+    /// Requests in flight on HTTP/2 connections, which themselves count as idle.
+    private var streamCount = 0
     private var waiting: [Exchange] = []
     /// How many at the front of ``waiting`` have been served.
     private var servedCount = 0
@@ -23,7 +25,7 @@ final class UpstreamCapacity {
     }
 
     var waitingCount: Int { waiting.count - servedCount }
-    private var busyCount: Int { openCount - idleCount }
+    private var busyCount: Int { openCount - idleCount + streamCount }
 
     /// Whether whoever comes now has to wait: behind others, or for a request to end.
     @inline(__always)
@@ -38,6 +40,8 @@ final class UpstreamCapacity {
     func closed() { openCount -= 1 }
     func becameIdle() { idleCount += 1 }
     func leftIdle(_ count: Int = 1) { idleCount -= count }
+    func streamBegan() { streamCount += 1 }
+    func streamEnded() { streamCount -= 1 }
 
     // MARK: Within the bound
 

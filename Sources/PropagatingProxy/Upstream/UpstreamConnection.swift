@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 import EventLoop
+import HTTP2
 import SpanEmitter
 
-/// One connection to one endpoint: connecting, idle in its pool, or carrying an exchange.
+/// One connection to one endpoint: connecting, idle in its pool, or carrying an exchange. Or one stream of an HTTP/2
+/// connection, for a single exchange.
 final class UpstreamConnection: Socket {
     /// Response bytes not yet passed on.
     var input: Buffer
@@ -15,6 +17,9 @@ final class UpstreamConnection: Socket {
     let endpointID: EndpointID
     /// The peer's address as spans carry it.
     let endpoint: EndpointAddress
+    /// What carries it, if it is no socket of its own.
+    let stream: HTTP2Stream?
+    private let session: HTTP2Upstream?
     private(set) var isConnecting: Bool
     /// How many exchanges it has served whole. An idle one may have been closed by its peer just now.
     private(set) var useCount: UInt32 = 0
@@ -31,9 +36,30 @@ final class UpstreamConnection: Socket {
         endpointID = pool.id
         endpoint = pool.endpoint
         self.isConnecting = isConnecting
+        stream = nil
+        session = nil
         super.init(descriptor, on: loop)
         if isConnecting { awaitWritable() }
     }
+
+    /// One stream of an HTTP/2 connection.
+    init(
+        _ stream: HTTP2Stream, of session: HTTP2Upstream, isConnecting: Bool, pool: EndpointPool, buffers: BufferPool
+    ) {
+        input = Buffer(pool: buffers)
+        output = Buffer(pool: buffers)
+        self.pool = pool
+        endpointID = pool.id
+        endpoint = pool.endpoint
+        self.isConnecting = isConnecting
+        self.stream = stream
+        self.session = session
+        useCount = UInt32(clamping: session.servedCount)
+        super.init(carrier: stream, on: session.loop)
+    }
+
+    /// Whether the peer may have closed before it saw the request, through no fault of it.
+    var mayLoseRace: Bool { useCount > 0 || stream != nil }
 
     /// Whether the peer has neither spoken nor ended, as far as the loop knows.
     var isQuiet: Bool { !mayRead && !peerHasEnded && !isReported }
@@ -63,8 +89,16 @@ final class UpstreamConnection: Socket {
         output.release()
     }
 
-    private func connectEnded() {
+    private func connectEnded() { connected(errno: takeError()) }
+
+    /// - Parameter errno: how the connect ended; 0 is well.
+    func connected(errno: CInt) {
         isConnecting = false
-        exchange?.upstreamConnected(self, errno: takeError())
+        exchange?.upstreamConnected(self, errno: errno)
+    }
+
+    /// Ends it, once its exchange has done with it.
+    func end() {
+        if let session { pool.endStream(self, of: session) } else { pool.closeSocket(self) }
     }
 }

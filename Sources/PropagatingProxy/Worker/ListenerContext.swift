@@ -7,7 +7,10 @@ import Propagation
 final class ListenerContext {
     /// Index in the configuration, for span records.
     let number: UInt16
+    let httpVersion: Configuration.ListenerProtocol
     let tracing: TracingContext
+    /// Whether its exchanges are CLIENT spans: calls of the app beside us, each one span.
+    let callsOut: Bool
     let trust: Trust
     let timeouts: Configuration.ClientTimeouts
     let headLimits: HeadLimits
@@ -38,7 +41,9 @@ final class ListenerContext {
         outsiderWishes = RateLimiter(perSecond: wishesPerSecond)
         self.connectionLimit = connectionLimit
         self.number = number
+        httpVersion = listener.httpVersion
         tracing = TracingContext(configuration.tracing)
+        callsOut = configuration.tracing.mode == .sidecar && listener.direction == .outbound
         trust = listener.trust
         timeouts = listener.timeouts
         headLimits = configuration.limits.head

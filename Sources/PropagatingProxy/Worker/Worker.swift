@@ -35,13 +35,15 @@ final class Worker {
     private static let lastCallMilliseconds = 100
     private var listeners: [Acceptor] = []
     private var upstreams: [Upstream] = []
-    private var downstreams: [DownstreamConnection?] = []
+    private var downstreams: [(any Downstream)?] = []
     private var freeSlots: [Int] = []
     private var spareExchanges: [Exchange] = []
     private var housekeeping: LoopTimer?
     private var lastCall: LoopTimer?
     private let log: Log
     private(set) var openCount = 0
+    /// Of those, the ones that speak HTTP/2.
+    private var http2Count = 0
     private let connectionLimit: Int
     private let bufferPages: Int
     private let overloadMarks: OverloadMarks
@@ -93,13 +95,16 @@ final class Worker {
     }
 
     /// Answers go on, each with `Connection: close`.
-    func beginDrain() { isDraining = true }
+    func beginDrain() {
+        isDraining = true
+        for connection in downstreams { connection?.beginDrain() }
+    }
 
     /// No new connections. Those between two requests get a short while for one that may be on
     /// its way, which is answered with `Connection: close`; the loop ends with the last connection.
     func finish() {
-        isDraining = true
         isFinishing = true
+        beginDrain()
         for listener in listeners { listener.ignoreNew() }
         for connection in downstreams {
             if let connection, connection.isIdle { connection.setDeadline(milliseconds: Self.farewellMilliseconds) }
@@ -212,12 +217,26 @@ final class Worker {
         isFinishing ? Self.farewellMilliseconds : listener.timeouts.keepAliveMilliseconds
     }
 
-    func downstreamClosed(_ connection: DownstreamConnection) {
+    /// The connection speaks HTTP/2: another object takes its place.
+    func continueAsHTTP2(_ plain: DownstreamConnection, _ descriptor: consuming Descriptor) {
+        guard downstreams.indices.contains(plain.slot), let connection = try? HTTP2Downstream(descriptor, from: plain)
+        else { return downstreamClosed(plain) }
+        downstreams[plain.slot] = connection
+        http2Count += 1
+        metrics.http2Downstreams(open: http2Count)
+        connection.take(&plain.input)
+    }
+
+    func downstreamClosed(_ connection: some Downstream) {
         guard downstreams.indices.contains(connection.slot), downstreams[connection.slot] === connection else { return }
         downstreams[connection.slot] = nil
         freeSlots.append(connection.slot)
         openCount -= 1
         metrics.downstreams(open: openCount)
+        if connection is HTTP2Downstream {
+            http2Count -= 1
+            metrics.http2Downstreams(open: http2Count)
+        }
         connection.listener.connectionClosed()
         if isFinishing, listeners.isEmpty, openCount == 0 { loop.stop() }
     }

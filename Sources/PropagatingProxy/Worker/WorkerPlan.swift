@@ -46,7 +46,9 @@ struct WorkerPlan: Sendable {
             upstreams.append(
                 try Upstream(
                     number: UInt16(clamping: number + 1), upstream.share(among: configuration.workers), board: board,
-                    resolver: resolver, buffers: worker.buffers, seed: worker.random.next(), log: log, on: loop))
+                    resolver: resolver, buffers: worker.buffers, seed: worker.random.next(),
+                    metrics: metrics, log: log,
+                    on: loop))
         }
         try worker.start(upstreams: upstreams, listeners: contexts(upstreams))
         var version = board.version

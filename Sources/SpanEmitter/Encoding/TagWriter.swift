@@ -8,8 +8,8 @@ struct TagWriter: ~Copyable {
     ]
 
     /// Values that are always the same.
-    private enum Word: Int, CaseIterable {
-        case other, http, error, yes, dash, proxy
+    enum Word: Int, CaseIterable {
+        case other, http, error, yes, dash, proxy, grpc
 
         var text: String {
             switch self {
@@ -19,13 +19,14 @@ struct TagWriter: ~Copyable {
             case .yes: "true"
             case .dash: "-"
             case .proxy: "proxy"
+            case .grpc: "grpc"
             }
         }
     }
 
     let profile: TagProfile
     /// For texts put together for one tag.
-    private let scratch = ByteWriterBox()
+    let scratch = ByteWriterBox()
     private let methods = TextTable(TagWriter.methods)
     private let errors = TextTable(SpanError.allCases.map(\.text))
     private let flags = TextTable(SpanError.allCases.map(\.envoyFlags))
@@ -35,9 +36,12 @@ struct TagWriter: ~Copyable {
     /// `GET /route`: ten per route, in the order of ``Method``; route 0 is none.
     private let routeNames: TextTable
     private let envoyNames: TextTable
-    private let versions = TextTable(["1.0", "1.1"])
-    private let protocols = TextTable(["HTTP/1.0", "HTTP/1.1"])
-    private let words = TextTable(Word.allCases.map(\.text))
+    private let versions = TextTable(HTTPVersion.allCases.map(\.text))
+    private let protocols = TextTable(HTTPVersion.allCases.map { "HTTP/\($0.text)" })
+    /// By ``GRPCStatus``.
+    let statuses = TextTable(GRPCStatus.allCases.map(\.name))
+    let callNames = CallNames()
+    let words = TextTable(Word.allCases.map(\.text))
 
     init(_ profile: TagProfile, names: SpanNames) {
         self.profile = profile
@@ -55,7 +59,10 @@ struct TagWriter: ~Copyable {
         _ span: inout SpanRecord, with format: inout Format, into out: inout ByteWriter
     ) {
         let remoteName = upstreams[span.kind == .client ? Int(span.upstream) : 0]
-        if profile == .envoy, span.kind == .server, !span.texts.host.isEmpty {
+        if span.grpcStatus.isCall {
+            writeCallName(span.texts.path)
+            format.begin(&span, name: scratch.bytes.span, remoteName: remoteName, into: &out)
+        } else if profile == .envoy, span.kind == .server, !span.texts.host.isEmpty {
             scratch.bytes.truncate(to: 0)
             scratch.bytes.append(span.texts.host)
             format.begin(&span, name: scratch.bytes.span, remoteName: remoteName, into: &out)
@@ -88,6 +95,7 @@ struct TagWriter: ~Copyable {
         writeMethod("http.method", &span, &format, &out)
         format.tag("http.path", span.texts.path, into: &out, unlessEmpty: true)
         if span.status > 0 { format.tag("http.status_code", number: UInt64(span.status), into: &out) }
+        writeZipkinCall(&span, &format, &out)
         if span.isError { writeFailure("error", &span, &format, &out) }
         writeLocalReason(&span, &format, &out)
         if span.kind == .server { format.tag("http.route", routes[Int(span.route)], into: &out, unlessEmpty: true) }
@@ -99,15 +107,13 @@ struct TagWriter: ~Copyable {
     private func writeOTel<Format: SpanFormat>(
         _ span: inout SpanRecord, _ format: inout Format, _ out: inout ByteWriter
     ) {
-        if span.method == .other {
-            format.tag("http.request.method", words[Word.other.rawValue], into: &out)
-            format.tag("http.request.method_original", span.texts.method, into: &out, unlessEmpty: true)
-        } else {
-            format.tag("http.request.method", methods[Int(span.method.rawValue)], into: &out)
-        }
+        let isCall = span.grpcStatus.isCall
+        if isCall { writeOTelCall(&span, &format, &out) } else { writeOTelMethod(&span, &format, &out) }
         if span.kind == .server {
-            format.tag("url.path", span.texts.path, into: &out)
-            format.tag("url.scheme", words[Word.http.rawValue], into: &out)
+            if !isCall {
+                format.tag("url.path", span.texts.path, into: &out)
+                format.tag("url.scheme", words[Word.http.rawValue], into: &out)
+            }
             format.tag("http.route", routes[Int(span.route)], into: &out, unlessEmpty: true)
             writeServer(span.texts.host, &format, &out)
             writeAddress("client.address", &span, &format, &out)
@@ -115,7 +121,7 @@ struct TagWriter: ~Copyable {
         } else {
             writeAddress("server.address", &span, &format, &out)
             if span.peer.port > 0 { format.tag("server.port", number: UInt64(span.peer.port), into: &out) }
-            writeURL("url.full", &span, &format, &out)
+            if !isCall { writeURL("url.full", &span, &format, &out) }
             writeResend("http.request.resend_count", &span, &format, &out)
         }
         if span.status > 0 { format.tag("http.response.status_code", number: UInt64(span.status), into: &out) }
@@ -127,16 +133,33 @@ struct TagWriter: ~Copyable {
             }
         }
         writeLocalReason(&span, &format, &out)
-        format.tag("network.protocol.version", versions[span.httpMinorVersion == 0 ? 0 : 1], into: &out)
+        format.tag("network.protocol.version", versions[Int(span.httpVersion.rawValue)], into: &out)
         writeAddress("network.peer.address", &span, &format, &out)
         if span.peer.byteCount > 0, span.peer.port > 0 {
             format.tag("network.peer.port", number: UInt64(span.peer.port), into: &out)
         }
-        if span.requestBytes > 0 { format.tag("http.request.body.size", number: span.requestBytes, into: &out) }
-        if span.responseBytes > 0 { format.tag("http.response.body.size", number: span.responseBytes, into: &out) }
+        if !isCall { writeBodySizes(&span, &format, &out) }
         if !span.texts.requestID.isEmpty {
             format.tag("http.request.header.x-request-id", list: span.texts.requestID, into: &out)
         }
+    }
+
+    private func writeOTelMethod<Format: SpanFormat>(
+        _ span: inout SpanRecord, _ format: inout Format, _ out: inout ByteWriter
+    ) {
+        if span.method == .other {
+            format.tag("http.request.method", words[Word.other.rawValue], into: &out)
+            format.tag("http.request.method_original", span.texts.method, into: &out, unlessEmpty: true)
+        } else {
+            format.tag("http.request.method", methods[Int(span.method.rawValue)], into: &out)
+        }
+    }
+
+    private func writeBodySizes<Format: SpanFormat>(
+        _ span: inout SpanRecord, _ format: inout Format, _ out: inout ByteWriter
+    ) {
+        if span.requestBytes > 0 { format.tag("http.request.body.size", number: span.requestBytes, into: &out) }
+        if span.responseBytes > 0 { format.tag("http.response.body.size", number: span.responseBytes, into: &out) }
     }
 
     private func writeEnvoy<Format: SpanFormat>(
@@ -146,7 +169,7 @@ struct TagWriter: ~Copyable {
         format.tag("guid:x-request-id", span.texts.requestID, into: &out, unlessEmpty: true)
         writeURL("http.url", &span, &format, &out)
         writeMethod("http.method", &span, &format, &out)
-        format.tag("http.protocol", protocols[span.httpMinorVersion == 0 ? 0 : 1], into: &out)
+        format.tag("http.protocol", protocols[Int(span.httpVersion.rawValue)], into: &out)
         format.tag("http.status_code", number: UInt64(span.status), into: &out)
         format.tag("user_agent", span.texts.userAgent, into: &out, unlessEmpty: true)
         format.tag("request_size", number: span.requestBytes, into: &out)
@@ -164,10 +187,9 @@ struct TagWriter: ~Copyable {
             writeAddress("peer.address", &span, &format, &out)
         }
         writeResend("retry.count", &span, &format, &out)
+        writeEnvoyCall(&span, &format, &out)
         let isCut = span.status == 0 ? span.isError : false
-        if isCut {
-            format.tag("error", words[Word.yes.rawValue], into: &out)
-        } else if span.status >= 500 {
+        if isCut || span.status >= 500 || span.isFaultyCall {
             format.tag("error", words[Word.yes.rawValue], into: &out)
         }
     }
@@ -184,13 +206,15 @@ struct TagWriter: ~Copyable {
         }
     }
 
-    /// The reason if we know one, else the status that means failure.
+    /// The reason if we know one, else the status that means failure; a gRPC call's by name.
     private func writeFailure<Format: SpanFormat>(
         _ key: StaticString, _ span: inout SpanRecord, _ format: inout Format, _ out: inout ByteWriter
     ) {
         if span.error != .none {
             format.tag(key, errors[Int(span.error.rawValue)], into: &out)
-        } else if span.status > 0 {
+        } else if span.grpcStatus.isKnown {
+            format.tag(key, statuses[Int(span.grpcStatus.rawValue)], into: &out)
+        } else if span.status > 0, !span.grpcStatus.isCall {
             var digits = InlineArray<3, UInt8>(repeating: UInt8(ascii: "0"))
             digits[0] += UInt8(span.status / 100 % 10)  // bounded: three of three
             digits[1] += UInt8(span.status / 10 % 10)  // bounded: three of three

@@ -10,6 +10,17 @@ public struct SpanRecord: BitwiseCopyable, Sendable {
     public enum Kind: UInt8, BitwiseCopyable, Sendable { case server, client }
 
     public var traceID = TraceID(high: 0, low: 0)
+    // Seven fields of one byte fill the room that alignment leaves behind the id.
+    public var kind = Kind.server
+    /// The span id is the caller's own (join mode).
+    public var isShared = false
+    public var isDebug = false
+    /// The parent is a span of another process.
+    public var parentIsRemote = false
+    public var error = SpanError.none
+    public var method = Method.other
+    public var httpVersion = HTTPVersion.http11
+
     public var spanID = SpanID.none
     /// ``SpanID/none`` for a root.
     public var parentID = SpanID.none
@@ -22,21 +33,14 @@ public struct SpanRecord: BitwiseCopyable, Sendable {
     /// Body bytes to the caller.
     public var responseBytes: UInt64 = 0
 
-    public var kind = Kind.server
-    /// The span id is the caller's own (join mode).
-    public var isShared = false
-    public var isDebug = false
-    /// The parent is a span of another process.
-    public var parentIsRemote = false
     /// 0: no response.
     public var status: UInt16 = 0
-    public var error = SpanError.none
-    public var method = Method.other
-    public var httpMinorVersion: UInt8 = 1
     /// Attempts before this one.
     public var resendCount: UInt8 = 0
     /// Whether ``attempt`` is a span to report too.
     public var hasAttempt = false
+    /// How the call ended, if it is one; then ``messages`` count.
+    public var grpcStatus = GRPCStatus.notGRPC
     /// Numbered from 1 in ``SpanNames/routes``; 0 is none.
     public var route: UInt16 = 0
     /// Numbered from 1 in ``SpanNames/upstreams``; 0 is none.
@@ -46,8 +50,10 @@ public struct SpanRecord: BitwiseCopyable, Sendable {
     /// SERVER: the caller. CLIENT: the upstream's endpoint.
     public var peer = EndpointAddress()
     public var attempt = AttemptRecord()
-    /// The last field: only the bytes in use are copied.
+    /// Only the bytes in use are copied, so nothing but ``messages`` may stand behind.
     public var texts = SpanTexts()
+    /// Copied for a gRPC call only.
+    public var messages = CallMessages()
 
     public init() {}
 
@@ -65,19 +71,32 @@ public struct SpanRecord: BitwiseCopyable, Sendable {
         swap(&durationMicroseconds, &attempt.durationMicroseconds)
         swap(&peer, &attempt.peer)
         swap(&status, &attempt.status)
-        swap(&kind, &attempt.kind)
+        kind = kind == .server ? .client : .server
         swap(&isShared, &attempt.isShared)
         swap(&parentIsRemote, &attempt.parentIsRemote)
         swap(&error, &attempt.error)
         swap(&resendCount, &attempt.resendCount)
+        swap(&httpVersion, &attempt.httpVersion)
+        swap(&grpcStatus, &attempt.grpcStatus)
     }
 
     /// The other half of a span the caller reports.
     var isSharedServer: Bool { isShared && kind == .server }
 
+    /// Microseconds from the SERVER span's start to this one's; 0 for the SERVER span.
+    var microsecondsBehindServer: UInt64 {
+        guard kind == .client, startMicroseconds > attempt.startMicroseconds else { return 0 }
+        return startMicroseconds - attempt.startMicroseconds
+    }
+
+    /// Envoy's rule for gRPC, the same for both kinds.
+    var isFaultyCall: Bool { grpcStatus.isCall && grpcStatus.isServerFault && error != .clientClosed }
+
     /// OpenTelemetry's rule: 5xx for both kinds, 4xx for CLIENT, no or no whole response; not a caller that left.
+    /// A gRPC call is judged by its status: any but OK for CLIENT, the callee's faults for SERVER.
     var isError: Bool {
         if error == .clientClosed { return false }
+        if grpcStatus.isCall { return kind == .client ? grpcStatus != .ok : grpcStatus.isServerFault }
         if status == 0 || status >= 500 { return true }
         if kind == .client, status >= 400 { return true }
         return error != .none && status < 400
@@ -97,12 +116,13 @@ public struct AttemptRecord: BitwiseCopyable, Sendable {
     public var peer = EndpointAddress()
     /// 0: no response.
     public var status: UInt16 = 0
-    var kind = SpanRecord.Kind.client
     var isShared = false
     var parentIsRemote = false
     public var error = SpanError.none
     /// Attempts before this one.
     public var resendCount: UInt8 = 0
+    public var httpVersion = HTTPVersion.http11
+    public var grpcStatus = GRPCStatus.notGRPC
 
     public init() {}
 }

@@ -55,6 +55,7 @@ public final class SpanRing: @unchecked Sendable {
         unsafe withUnsafePointer(to: &record) { source in
             unsafe UnsafeMutableRawPointer(slots + Int(position & mask)).copyMemory(from: source, byteCount: size)
         }
+        if record.grpcStatus.isCall { unsafe slots[Int(position & mask)].messages = record.messages }
         pushed.store(pushed.load(ordering: .relaxed) &+ record.spanCount, ordering: .relaxed)
         head.store(position &+ 1, ordering: .releasing)
         return used >= mask >> 2 ? wake() : false

@@ -72,7 +72,7 @@ struct ConfigurationTests {
             workers: 0
             listeners:
               - address: 127.0.0.1:5000
-                protocol: http2
+                protocol: http3
                 routes: [ { upstream: gatway } ]
             upstreams: { gateway: { endpoints: ["a:1"], timeouts: { connect: 1 } } }
             """)

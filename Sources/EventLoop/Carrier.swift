@@ -1,0 +1,41 @@
+// SPDX-License-Identifier: Apache-2.0
+
+/// What carries a ``Socket``'s bytes in place of the kernel: one stream of an HTTP/2 connection, or TLS.
+///
+/// It has its socket's duties towards the owner of the connection: it answers at once, never blocks, and calls
+/// ``Socket/carrierReady(_:)`` when something has changed since it last answered `wouldBlock`.
+open class Carrier {
+    /// The socket whose bytes these are; `nil` before one is made and after it has closed.
+    public final var socket: Socket?
+
+    public init() {}
+
+    /// As many of the bytes as can be taken now.
+    open func send(_ bytes: Span<UInt8>) -> WriteOutcome { .failed(errno: 0) }
+
+    /// Bytes that have come, into the buffer's free space.
+    open func receive(into buffer: inout Buffer) -> ReadOutcome { .failed(errno: 0) }
+
+    /// Whether ``receive(into:)`` would tell something new: bytes, an end or a failure.
+    open var hasNews: Bool { false }
+
+    /// A send would have blocked: the socket wants to hear when it would not.
+    open func awaitWritable() {}
+
+    /// More field lines, each `name: value CRLF`, to go behind the body.
+    open func sendTrailers(_ lines: Span<UInt8>) {}
+
+    /// Lends the field lines that came behind the body, once it has ended.
+    open func readTrailers(_ read: (Span<UInt8>) -> Void) { read(Span()) }
+
+    /// Our direction ends behind what was sent.
+    open func shutdownWrite() {}
+
+    /// The `errno` the peer's failure stands for; 0 if there is none.
+    open func takeError() -> CInt { 0 }
+
+    /// The socket is done with it.
+    ///
+    /// - Parameter isCut: the peer must see that what was sent is not whole.
+    open func close(isCut: Bool) {}
+}

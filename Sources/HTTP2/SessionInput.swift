@@ -1,0 +1,136 @@
+// SPDX-License-Identifier: Apache-2.0
+import CNghttp2
+import EventLoop
+import Glibc
+
+/// What libnghttp2 tells while it reads.
+extension HTTP2Session {
+    /// A head or trailer section begins.
+    func headBegins(_ category: nghttp2_headers_category) {
+        switch category {
+        case NGHTTP2_HCAT_REQUEST: incoming.begin(.request)
+        case NGHTTP2_HCAT_RESPONSE: incoming.begin(.response)
+        default: incoming.begin(.trailers)  // becomes a response when :status comes
+        }
+    }
+
+    /// A whole frame has been read and found good.
+    func frameReceived(_ frame: FrameNote) {
+        switch frame.type {
+        case NGHTTP2_DATA:
+            if frame.endsStream, let stream = stream(frame.id) { end(stream) }
+        case NGHTTP2_HEADERS: headEnds(frame)
+        case NGHTTP2_RST_STREAM: stream(frame.id)?.resetCode = frame.code
+        case NGHTTP2_SETTINGS:
+            if frame.acknowledges {
+                isSettingsAcknowledged = true
+            } else {
+                hasPeerSettings = true
+                acknowledgementQueued()
+            }
+        case NGHTTP2_PING:
+            if !frame.acknowledges { acknowledgementQueued() }
+        case NGHTTP2_GOAWAY: goAwayReceived = frame.code
+        default: break
+        }
+    }
+
+    /// libnghttp2 resets the stream, or ends the connection, because of what came on it.
+    func frameRefused(_ id: Int32, _ error: nghttp2_error) {
+        incoming.begin(.trailers)  // what there is of a head goes
+        if error == NGHTTP2_ERR_REFUSED_STREAM {
+            count(.concurrentStreams)
+            // A peer that has not seen our SETTINGS yet may not know better.
+            if !isSettingsAcknowledged { return refusedEarly() }
+        }
+        let refused = stream(id)
+        charge(refused)
+        refused?.fail(ECONNRESET)
+    }
+
+    /// Body bytes, as far as they have come.
+    func dataReceived(_ id: Int32, _ bytes: UnsafeBufferPointer<UInt8>) {
+        unsafe nghttp2_session_consume_connection(handle, bytes.count)
+        guard let stream = stream(id), !stream.isDetached, stream.failure == 0 else { return }
+        if stream.body.freeCount < bytes.count { stream.body.compact() }
+        guard unsafe stream.body.append(copying: Span(_unsafeElements: bytes)) == bytes.count else {
+            count(.memory)
+            return reset(stream, .internalError)
+        }
+        stream.note(.readable)
+    }
+
+    /// The stream of that id, if libnghttp2 and we know one.
+    func stream(_ id: Int32) -> HTTP2Stream? {
+        guard let known = unsafe nghttp2_session_get_stream_user_data(handle, id) else { return nil }
+        return unsafe Unmanaged<HTTP2Stream>.fromOpaque(known).takeUnretainedValue()
+    }
+
+    private func end(_ stream: HTTP2Stream) {
+        stream.endReceived = true
+        stream.note(.readable)
+    }
+
+    private func headEnds(_ frame: FrameNote) {
+        incoming.finish()
+        if incoming.kind == .request { return requestEnds(frame.id, endsStream: frame.endsStream) }
+        guard let stream = stream(frame.id) else { return }
+        guard incoming.flaw == nil, take(into: stream) else {
+            if case .tooLarge = incoming.flaw { count(.headerList) }
+            charge(stream)
+            reset(stream, .protocolError)
+            return stream.fail(ECONNRESET)
+        }
+        if incoming.kind == .response, !incoming.isInterim { stream.endedWithHead = frame.endsStream }
+        if frame.endsStream { stream.endReceived = true }
+        stream.note(.readable)
+    }
+
+    /// The complete section goes to its stream; `false` when there is no room for it.
+    private func take(into stream: HTTP2Stream) -> Bool {
+        if incoming.kind == .trailers {
+            swap(&incoming.text, &stream.trailers)
+            return true
+        }
+        if stream.head.isEmpty {
+            swap(&incoming.text, &stream.head)
+            return true
+        }
+        let count = incoming.text.count
+        return append(incoming.text, to: &stream.head) == count
+    }
+
+    private func requestEnds(_ id: Int32, endsStream: Bool) {
+        switch incoming.flaw {
+        case nil: break
+        case .malformed: return refuse(id, .protocolError)
+        case .noMemory:
+            count(.memory)
+            return refuse(id, .refusedStream)
+        case .tooLarge:
+            count(.headerList)
+            charge(nil)  // reading one costs more than sending it
+        }
+        let stream = makeStream(id: id)
+        unsafe nghttp2_session_set_stream_user_data(handle, id, Unmanaged.passUnretained(stream).toOpaque())
+        if incoming.flaw == nil {
+            swap(&incoming.text, &stream.head)
+        } else {
+            stream.refusal = 431
+        }
+        stream.endReceived = endsStream
+        stream.endedWithHead = endsStream
+        stream.wasAnnounced = true
+        stream.note(.readable)
+    }
+
+    private func refuse(_ id: Int32, _ code: HTTP2ErrorCode) {
+        charge(nil)
+        unsafe nghttp2_submit_rst_stream(handle, 0, id, code.rawValue)
+    }
+
+    private func refusedEarly() {
+        earlyRefusals += 1
+        if earlyRefusals > 10 * limits.concurrentStreams { exceed(.concurrentStreams) }
+    }
+}

@@ -1,0 +1,15 @@
+// SPDX-License-Identifier: Apache-2.0
+import EventLoop
+
+/// A connection a listener has accepted, as its worker sees it: HTTP/1.1 or HTTP/2.
+protocol Downstream: Socket {
+    var listener: ListenerContext { get }
+    /// Its place in the worker's table.
+    var slot: Int { get }
+    /// Between two requests.
+    var isIdle: Bool { get }
+    /// The worker drains: further requests are to come on another connection.
+    func beginDrain()
+    /// The worker stops now.
+    func abandon()
+}

@@ -1,0 +1,160 @@
+// SPDX-License-Identifier: Apache-2.0
+import EventLoop
+import HTTP2
+import SpanEmitter
+
+/// One HTTP/2 connection from a downstream peer, with a ``DownstreamConnection`` for each of its streams.
+final class HTTP2Downstream: HTTP2Connection, Downstream {
+    /// New streams served in one turn of the loop.
+    private static let turnLimit = 32
+    /// Requests before the peer is asked to open another connection.
+    private static let requestLimit = 10_000
+    private static let greetingMilliseconds = 10_000
+    /// For bytes the peer does not read.
+    private static let stallMilliseconds = 30_000
+    /// Between the announcement of a GOAWAY and the last one: requests under way may still arrive.
+    private static let goAwayMilliseconds = 1000
+
+    private enum Phase: BitwiseCopyable {
+        /// Until the peer has acknowledged our SETTINGS.
+        case greeting
+        case serving
+        /// A GOAWAY is announced.
+        case leaving
+        /// The last GOAWAY has been queued: streams that are open end.
+        case left
+    }
+
+    let worker: Worker
+    let listener: ListenerContext
+    let peerEndpoint: EndpointAddress
+    let peerText: IPText
+    let isTrusted: Bool
+    let slot: Int
+    private var phase = Phase.greeting
+    private var waiting: [HTTP2Stream] = []
+    /// How many at the front of ``waiting`` have been begun.
+    private var begunCount = 0
+    private var servedCount = 0
+    private var streams: [DownstreamConnection?] = []
+    private var freeSlots: [Int] = []
+
+    /// Takes over from a connection that turned out to speak HTTP/2.
+    init(_ descriptor: consuming Descriptor, from plain: DownstreamConnection) throws(HTTP2Error) {
+        worker = plain.worker
+        listener = plain.listener
+        peerEndpoint = plain.peerEndpoint
+        peerText = plain.peerText
+        isTrusted = plain.isTrusted
+        slot = plain.slot
+        let session = try HTTP2Session(.server, limits: HTTP2Limits(), buffers: worker.buffers)
+        super.init(descriptor, session, buffers: worker.buffers, metrics: worker.metrics, on: worker.loop)
+        setDeadline(milliseconds: Self.greetingMilliseconds)
+        if worker.isDraining { beginDrain() }
+    }
+
+    // MARK: Streams
+
+    override func streamOpened(_ stream: HTTP2Stream) { waiting.append(stream) }
+
+    override var mayTakeMore: Bool { super.mayTakeMore && waiting.isEmpty }
+
+    override func ioReady(_ readiness: Readiness) {
+        if !waiting.isEmpty { beginSome() }
+        super.ioReady(readiness)
+    }
+
+    override func deliver() {
+        super.deliver()
+        if !waiting.isEmpty { beginSome() }
+    }
+
+    private func beginSome() {
+        let end = min(waiting.count, begunCount + Self.turnLimit)
+        while begunCount < end {
+            let stream = waiting[begunCount]  // bounded: below the count
+            begunCount += 1
+            if isOpen { begin(stream) } else { stream.close(isCut: true) }
+        }
+        guard begunCount == waiting.count else { return resumeSoon() }
+        waiting.removeAll(keepingCapacity: true)
+        begunCount = 0
+    }
+
+    private func begin(_ stream: HTTP2Stream) {
+        servedCount += 1
+        worker.metrics.http2StreamBegan()
+        let slot = freeSlots.popLast() ?? streams.count
+        let connection = DownstreamConnection(stream, of: self, slot: slot)
+        // bounded: a free slot is one of the table
+        if slot == streams.count { streams.append(connection) } else { streams[slot] = connection }
+        connection.beginStream()
+        if servedCount == Self.requestLimit { beginDrain() }
+    }
+
+    func streamClosed(_ connection: DownstreamConnection) {
+        guard streams.indices.contains(connection.slot), streams[connection.slot] === connection else { return }
+        streams[connection.slot] = nil
+        freeSlots.append(connection.slot)
+        flushSoon()
+    }
+
+    // MARK: The connection's end
+
+    var isIdle: Bool { session.streamCount == 0 && waiting.isEmpty }
+
+    /// New requests are to come on another connection.
+    func beginDrain() {
+        guard isOpen, phase == .greeting || phase == .serving else { return }
+        phase = .leaving
+        session.announceGoAway()
+        setDeadline(milliseconds: Self.goAwayMilliseconds)
+    }
+
+    override func settle() {
+        if phase == .greeting, session.isSettingsAcknowledged { phase = .serving }
+        switch phase {
+        case .greeting, .leaving: break  // that deadline runs
+        case .serving where isBlocked: setDeadline(milliseconds: Self.stallMilliseconds)
+        case .serving where isIdle: setIdleDeadline()
+        case .left where isIdle: end(.noError)
+        case .serving, .left: setDeadline(milliseconds: isBlocked ? Self.stallMilliseconds : nil)
+        }
+        if !isIdle { idleDeadlineRuns = false }
+    }
+
+    /// PINGs do not renew it.
+    private func setIdleDeadline() {
+        guard !idleDeadlineRuns else { return }
+        idleDeadlineRuns = true
+        setDeadline(milliseconds: worker.keepAliveMilliseconds(listener))
+    }
+
+    private var idleDeadlineRuns = false
+
+    override func deadlinePassed() {
+        switch phase {
+        case .greeting: end(.settingsTimeout)
+        case .serving where isIdle: end(.noError)
+        case .leaving:
+            phase = .left
+            session.goAway(.noError)
+            flushSoon()
+        case .serving, .left: lose()
+        }
+    }
+
+    /// The worker stops now.
+    func abandon() {
+        for connection in streams { connection?.abandon() }
+        session.goAway(.noError)
+        turnEnded()
+        lose()
+    }
+
+    override func ended() {
+        for stream in waiting.dropFirst(begunCount) { stream.close(isCut: true) }
+        waiting.removeAll()
+        worker.downstreamClosed(self)
+    }
+}

@@ -1,0 +1,70 @@
+// SPDX-License-Identifier: Apache-2.0
+import EventLoop
+import HTTP2
+
+/// An endpoint that speaks HTTP/2: many exchanges on few connections.
+extension EndpointPool {
+    /// A stream of a connection that has room for one, else of a new connection.
+    func takeStream() -> Upstream.Acquisition {
+        for session in sessions where session.mayOpen {
+            if let connection = session.openStream() { return taken(connection) }
+        }
+        guard capacity.mayOpen else { return .full }
+        switch connectSession() {
+        case .success(let session):
+            guard let connection = session.openStream() else { return .failed(.outOfBuffers, pool: nil) }
+            return taken(connection)
+        case .failure(let error): return .failed(error, pool: self)
+        }
+    }
+
+    private func taken(_ connection: UpstreamConnection) -> Upstream.Acquisition {
+        capacity.streamBegan()
+        streamCount += 1
+        return connection.isConnecting ? .connecting(connection) : .ready(connection)
+    }
+
+    private func connectSession() -> Result<HTTP2Upstream, ProxyError> {
+        switch Connecting.start(address) {
+        case .failed(let errno): .failure(.connecting(errno: errno))
+        case .inProgress(let descriptor): addSession(descriptor, isConnecting: true)
+        case .connected(let descriptor): addSession(descriptor, isConnecting: false)
+        }
+    }
+
+    private func addSession(
+        _ descriptor: consuming Descriptor, isConnecting: Bool
+    ) -> Result<HTTP2Upstream, ProxyError> {
+        guard
+            let session = try? HTTP2Upstream(
+                descriptor, isConnecting: isConnecting, connectMilliseconds: settings.connectMilliseconds, pool: self,
+                buffers: buffers, metrics: metrics, on: loop)
+        else { return .failure(.outOfBuffers) }
+        sessions.append(session)
+        sessionOpened()
+        return .success(session)
+    }
+
+    /// The exchange has done with its stream, which ends here if it has not ended yet.
+    func endStream(_ connection: UpstreamConnection, of session: HTTP2Upstream) {
+        connection.exchange = nil
+        connection.close()
+        connection.input.release()
+        connection.output.release()
+        capacity.streamEnded()
+        streamCount -= 1
+        session.flushSoon()
+        capacity.serve()
+    }
+
+    /// The connection takes no more streams.
+    func sessionLeft(_ session: HTTP2Upstream) {
+        guard let index = sessions.firstIndex(where: { $0 === session }) else { return }
+        sessions.remove(at: index)
+        sessionClosed()
+        capacity.serve()
+    }
+
+    /// The peer may allow more streams than before.
+    func streamsMayOpen() { capacity.serve() }
+}
