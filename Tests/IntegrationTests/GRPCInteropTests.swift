@@ -59,6 +59,18 @@ struct GRPCInteropTests {
         #expect(output.split(separator: "\n").map(String.init) == Self.cases.map(\.name))
     }
 
+    @Test("An open stream's messages are not held up, and its spans carry their number and its length")
+    func openStream() throws {
+        let (status, output) = try Tool.run(
+            try #require(Tool.python),
+            [
+                "-B", "\(Tool.repository)/scripts/verify/bidi.py", "--binary", ProxyProcess.binary, "--messages", "20",
+                "--period", "0.15", "--most-added", "500", "--most-grown", "2048", "--most-off", "2",
+            ], within: 120)
+        #expect(status == 0, "\(output)")
+        #expect(output.contains("all hold"))
+    }
+
     @Test("What both ends see is the same", arguments: cases)
     func equal(_ wanted: Case) throws {
         let folder = try TemporaryFolder()

@@ -28,7 +28,9 @@ struct Stage {
     ) throws {
         upstream = try FakeUpstream(on: address, script: script)
         collector = try FakeCollector()
-        inner = passage == .http1 ? nil : try ProxyProcess(configuration: ConfigurationText(upstream: upstream.address).yaml)
+        inner =
+            passage == .http1
+            ? nil : try ProxyProcess(configuration: ConfigurationText(upstream: upstream.address).yaml)
         var text = ConfigurationText(upstream: try inner?.address() ?? upstream.address)
         if passage == .http2 { text.upstreams["app"]?.append("protocol: http2") }
         text.exporters = ["zipkin: { endpoint: \"\(collector.url("/api/v2/spans"))\", encoding: v2-json }"]

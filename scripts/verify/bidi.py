@@ -84,6 +84,7 @@ def main():
     parser.add_argument("--period", type=float, default=1, help="seconds from message to message")
     parser.add_argument("--most-added", type=float, default=5, help="milliseconds a message may take longer")
     parser.add_argument("--most-grown", type=int, default=256, help="KiB of resident memory")
+    parser.add_argument("--most-off", type=float, default=0.25, help="seconds a span's duration may differ")
     options = parser.parse_args()
     with socket.socket() as held:
         held.bind(("127.0.0.1", 0))
@@ -126,7 +127,7 @@ def report(options, times, memory, ends, length, spans):
         wanted = [str(options.messages)] * 2
         table.row(counts == wanted, f"{kind} span, messages", f"{'/'.join(map(str, counts))}")
         seconds = span.duration / 1e6
-        table.row(abs(seconds - length) < 0.25, f"{kind} span, seconds", f"{seconds:.3f} of {length:.3f}")
+        table.row(abs(seconds - length) < options.most_off, f"{kind} span, seconds", f"{seconds:.3f} of {length:.3f}")
         table.row(span.name.lower() == METHOD.lower(), f"{kind} span, name", span.name)
     table.end()
 

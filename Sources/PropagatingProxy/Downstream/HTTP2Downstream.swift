@@ -86,6 +86,7 @@ final class HTTP2Downstream: HTTP2Connection, Downstream {
         worker.metrics.http2StreamBegan()
         let slot = freeSlots.popLast() ?? streams.count
         let connection = DownstreamConnection(stream, of: self, slot: slot)
+        // bounded: a free slot is one of the table
         if slot == streams.count { streams.append(connection) } else { streams[slot] = connection }
         connection.beginStream()
         if servedCount == Self.requestLimit { beginDrain() }

@@ -9,6 +9,7 @@ extension Exchange {
         flags.insert(.isGRPC)
         call = GRPCCall()
         report.grpcBegan()
+        report.grpcBegan()
         guard let timeout = facts.grpcTimeoutMilliseconds else { return }
         downstream.due = Clock.monotonicMicroseconds + UInt64(timeout) * 1000
         downstream.setDeadline(withinDue: nil)

@@ -11,6 +11,7 @@ extension Exchange {
         // Bytes behind the response are no answer to anything we asked.
         let isReusable = flags.isSuperset(of: [.reusesUpstream, .requestSent]) && upstream.input.isEmpty
         reportCall()
+        if flags.contains(.isGRPC) { report.note(call) }
         report.ended(requestBytes: requestRelay.byteCount, responseBytes: responseRelay.byteCount, worker: worker)
         upstream.pool.noteOutcome(.answered(status: report.responseStatus))
         if isReusable { upstream.pool.giveBack(upstream) } else { upstream.pool.close(upstream) }
@@ -37,6 +38,7 @@ extension Exchange {
     func abort(_ error: ProxyError) {
         guard let downstream else { return }
         let tellsStatus = flags.contains(.isGRPC) && endCall(error, downstream)
+        if flags.contains(.isGRPC) { report.note(call) }
         if let code = upstream?.stream?.resetCode { downstream.stream?.cutCode = code }
         dropUpstream(error)
         reportCall()
@@ -74,7 +76,10 @@ extension Exchange {
                 status: error.status, reason: error.reason, isHead: head.method == .head, closes: closes, into: &$0)
         }
         worker.metrics.localReply(reason: error.labelIndex)
-        if isCall { call.status = error.grpcStatus }
+        if isCall {
+            call.status = error.grpcStatus
+            report.note(call)
+        }
         reportCall()
         report.answered(status: isCall ? 200 : error.status, error: error, worker: worker)
         endLocally(downstream)
