@@ -264,6 +264,9 @@ final class DownstreamConnection: Socket, Downstream {
     /// Responses say it, one by one.
     func beginDrain() {}
 
+    /// A deadline of its own runs.
+    func sweep() {}
+
     /// The worker stops now.
     func abandon() {
         if let exchange { exchange.abandon() } else { end() }

@@ -153,6 +153,11 @@ final class HTTP2Downstream: HTTP2Connection, Downstream {
         }
     }
 
+    func sweep() {
+        session.sweepStalledStreams()
+        deliver()
+    }
+
     /// The worker stops now.
     func abandon() {
         for connection in streams { connection?.abandon() }
