@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import TestSupport
+import Testing
 
 /// The real binary between a scripted upstream and a collector.
 struct Stage {
@@ -31,8 +32,12 @@ struct Stage {
     func forward(_ request: String) throws -> (response: Response, received: FakeUpstream.Received) {
         let before = upstream.requests.count
         let response = try proxy.exchange(request)
-        let requests = try upstream.requests(before + 1)
-        return (response, requests[before])
+        do {
+            return (response, try upstream.requests(before + 1)[before])
+        } catch {
+            Issue.record("the answer was \(response.status) \(response.body.text); the proxy said:\n\(proxy.log)")
+            throw error
+        }
     }
 }
 
