@@ -23,7 +23,7 @@ public final class SessionMemory {
     public init() {}
 
     deinit {
-        for unsafe first in unsafe waiting {
+        for unsafefirst in unsafe waiting {
             var piece = unsafe first
             while let here = unsafe piece {
                 unsafe piece = here.load(as: UnsafeMutableRawPointer?.self)
