@@ -216,7 +216,8 @@ struct HeadText: ~Copyable {
         return unsafe value
     }
 
-    private mutating func forgetPseudoFields() {
+    /// Lets go of what libnghttp2 counts.
+    mutating func forgetPseudoFields() {
         unsafe drop(method, path, authorityValue)
         unsafe (method, path, authorityValue) = (nil, nil, nil)
     }

@@ -47,8 +47,12 @@ struct Stage {
     func forward(_ request: String) throws -> (response: Response, received: FakeUpstream.Received) {
         let before = upstream.requests.count
         let response = try proxy.exchange(request)
-        let requests = try upstream.requests(before + 1)
-        return (response, requests[before])
+        do {
+            return (response, try upstream.requests(before + 1)[before])
+        } catch {
+            Issue.record("the answer was \(response.status) \(response.body.text); the proxy said:\n\(proxy.log)")
+            throw error
+        }
     }
 }
 

@@ -11,7 +11,6 @@ extension Exchange {
         // Bytes behind the response are no answer to anything we asked.
         let isReusable = flags.isSuperset(of: [.reusesUpstream, .requestSent]) && upstream.input.isEmpty
         reportCall()
-        if flags.contains(.isGRPC) { report.note(call) }
         report.ended(requestBytes: requestRelay.byteCount, responseBytes: responseRelay.byteCount, worker: worker)
         upstream.pool.noteOutcome(.answered(status: report.responseStatus))
         if isReusable { upstream.pool.giveBack(upstream) } else { upstream.pool.close(upstream) }
@@ -35,10 +34,10 @@ extension Exchange {
     }
 
     /// Cuts both connections: nobody is left to tell, or the response has begun.
-    func abort(_ error: ProxyError) {
+    func abort(_ cause: ProxyError) {
         guard let downstream else { return }
-        let tellsStatus = flags.contains(.isGRPC) && endCall(error, downstream)
-        if flags.contains(.isGRPC) { report.note(call) }
+        var (error, tellsStatus) = (cause, false)
+        if flags.contains(.isGRPC) { (error, tellsStatus) = endCall(cause, downstream) }
         if let code = upstream?.stream?.resetCode { downstream.stream?.cutCode = code }
         dropUpstream(error)
         reportCall()
@@ -80,7 +79,6 @@ extension Exchange {
             call.status = error.grpcStatus
             report.note(call)
         }
-        reportCall()
         report.answered(status: isCall ? 200 : error.status, error: error, worker: worker)
         endLocally(downstream)
     }

@@ -15,17 +15,19 @@ final class HTTP2Upstream: HTTP2Connection {
     /// Streams taken before the connect ended.
     private var waiting: [UpstreamConnection] = []
     private(set) var servedCount = 0
+    /// For streams to come; as many as were open at once.
+    private var spare: [UpstreamConnection] = []
     private var idleDeadlineRuns = false
 
     init(
         _ descriptor: consuming Descriptor, isConnecting: Bool, connectMilliseconds: Int, pool: EndpointPool,
-        buffers: BufferPool, metrics: WorkerMetrics?, on loop: EventLoop
+        supplies: SessionSupplies, on loop: EventLoop
     ) throws(HTTP2Error) {
         self.pool = pool
-        self.buffers = buffers
+        buffers = supplies.buffers
         self.isConnecting = isConnecting
-        let session = try HTTP2Session(.client, limits: HTTP2Limits(), buffers: buffers)
-        super.init(descriptor, session, isConnecting: isConnecting, buffers: buffers, metrics: metrics, on: loop)
+        let session = try supplies.session(.client)
+        super.init(descriptor, session, isConnecting: isConnecting, supplies: supplies, on: loop)
         if isConnecting {
             awaitWritable()
             setDeadline(milliseconds: connectMilliseconds)
@@ -40,11 +42,23 @@ final class HTTP2Upstream: HTTP2Connection {
 
     func openStream() -> UpstreamConnection? {
         guard isOpen, let stream = session.open() else { return nil }
-        let connection = UpstreamConnection(stream, of: self, isConnecting: isConnecting, pool: pool, buffers: buffers)
+        let connection = connection(for: stream)
         if isConnecting { waiting.append(connection) }
         servedCount += 1
         idleDeadlineRuns = false
         return connection
+    }
+
+    private func connection(for stream: HTTP2Stream) -> UpstreamConnection {
+        guard let connection = spare.popLast() else {
+            return UpstreamConnection(stream, of: self, isConnecting: isConnecting, pool: pool, buffers: buffers)
+        }
+        connection.reuse(for: stream, isConnecting: isConnecting)
+        return connection
+    }
+
+    func keep(_ connection: UpstreamConnection) {
+        if isOpen { spare.append(connection) }
     }
 
     override var mayTakeMore: Bool { super.mayTakeMore && !isConnecting }
@@ -99,5 +113,8 @@ final class HTTP2Upstream: HTTP2Connection {
 
     private func leavePool() { pool.sessionLeft(self) }
 
-    override func ended() { leavePool() }
+    override func ended() {
+        spare.removeAll()
+        leavePool()
+    }
 }

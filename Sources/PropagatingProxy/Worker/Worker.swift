@@ -9,6 +9,7 @@ import SpanEmitter
 final class Worker {
     let loop: EventLoop
     let buffers: BufferPool
+    let supplies: SessionSupplies
     let metrics: WorkerMetrics
     /// Exchanges between two tries.
     let backOff: BackOffQueue
@@ -30,6 +31,7 @@ final class Worker {
     private var isFinishing = false
 
     private static let farewellMilliseconds = 500
+    private static let sweepSeconds = 10
     /// For handshakes that are under way when the worker begins to finish: closing the listening
     /// socket between the two ends of one would reset a connection its peer believes in.
     private static let lastCallMilliseconds = 100
@@ -44,6 +46,7 @@ final class Worker {
     private(set) var openCount = 0
     /// Of those, the ones that speak HTTP/2.
     private var http2Count = 0
+    private var secondsToSweep = sweepSeconds
     private let connectionLimit: Int
     private let bufferPages: Int
     private let overloadMarks: OverloadMarks
@@ -60,6 +63,7 @@ final class Worker {
         self.loop = loop
         backOff = BackOffQueue(on: loop)
         buffers = BufferPool(limit: bufferPages, pages: bufferPages)
+        supplies = SessionSupplies(buffers: buffers, metrics: metrics)
         self.bufferPages = bufferPages
         overloadMarks = OverloadMarks(pages: bufferPages)
         self.connectionLimit = connectionLimit
@@ -145,6 +149,11 @@ final class Worker {
         epochOffset = Clock.epochMicroseconds &- Clock.monotonicMicroseconds
         for upstream in upstreams { upstream.retryBudget.secondPassed() }
         publishGauges()
+        secondsToSweep -= 1
+        if secondsToSweep == 0 {
+            secondsToSweep = Self.sweepSeconds
+            if http2Count > 0 { for connection in downstreams { connection?.sweep() } }
+        }
         if isPressed { relieve() }
         tellOfRefusals()
     }
