@@ -15,6 +15,12 @@ public final class HTTP2Session {
         case client
     }
 
+    /// Of the libnghttp2 found at run time.
+    public static var libraryVersion: String {
+        guard let found = unsafe nghttp2_version(0) else { return "unknown" }
+        return unsafe String(cString: found.pointee.version_str)
+    }
+
     let role: Role
     let limits: HTTP2Limits
     private let buffers: BufferPool

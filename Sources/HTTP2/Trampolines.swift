@@ -27,6 +27,8 @@ private func set(_ option: OpaquePointer, _ limits: HTTP2Limits) {
     unsafe nghttp2_option_set_no_auto_window_update(option, 1)
     // Only for the priorities of RFC 7540, at the price of one closed stream kept for each open one.
     unsafe nghttp2_option_set_no_closed_streams(option, 1)
+    // Our own budget for resets knows of streams that ended well; the library's would end connections it lets live.
+    unsafe nghttp2_option_set_stream_reset_rate_limit(option, 1 << 30, 1 << 30)
     unsafe nghttp2_option_set_max_outbound_ack(option, limits.unreadAcknowledgements)
     unsafe nghttp2_option_set_max_settings(option, limits.settingsEntries)
     unsafe nghttp2_option_set_max_continuations(option, limits.continuations)
