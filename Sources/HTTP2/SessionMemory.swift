@@ -23,8 +23,8 @@ public final class SessionMemory {
     public init() {}
 
     deinit {
-        for unsafe first in unsafe waiting {
-            var piece = unsafe first
+        for index in unsafe waiting.indices {
+            var piece = unsafe waiting[index]
             while let here = unsafe piece {
                 unsafe piece = here.load(as: UnsafeMutableRawPointer?.self)
                 unsafe free(here - Self.headerSize)
