@@ -400,7 +400,7 @@ def _(a, up):
     for i in range(150):
         if not c.send(b"".join(c.req(1 + 2 * (i * 10 + j), flags=EH, method="POST") for j in range(10))):
             break
-    c.pump(0.8, lambda: c.closed); c.rss = rss(a.pid)
+    c.pump(LONG, lambda: c.closed); c.rss = rss(a.pid)
     c.rst.setdefault(1, c.rst.get(2999, c.rst.get(max(c.rst), 99)) if c.rst else 99)
     if c.rst[1] == 99:
         del c.rst[1]
