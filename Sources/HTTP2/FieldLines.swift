@@ -151,6 +151,7 @@ private enum ConnectionField {
     }
 }
 
+// bounded: no name is empty
 /// The context of a trace and the id of a request, in any case.
 private func isNeverTheSame(_ name: UnsafePointer<UInt8>, _ count: Int) -> Bool {
     // Most other fields differ in the first byte or in the length.
