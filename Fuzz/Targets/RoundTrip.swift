@@ -34,7 +34,7 @@ final class RoundTrip {
     }
 
     func run() throws(BrokenLaw) {
-        for _ in 0..<400 where !feed.isEmpty { _ = try step(feed.byte()) }
+        for _ in 0..<200 where !feed.isEmpty { _ = try step(feed.byte()) }
         try settle()
         for exchange in exchanges { try exchange.judge() }
         try settle()
@@ -74,7 +74,7 @@ final class RoundTrip {
     private func carry(_ from: HTTP2Session, _ to: HTTP2Session, _ out: inout Buffer) throws(BrokenLaw) -> Bool {
         from.write(into: &out)
         try hold(!out.isEmpty || !from.wantsWrite, "a session wants to write and does not")
-        let piece = Self.take(&out, max(size, out.count / 32))
+        let piece = Self.take(&out, max(size, out.count / 8))
         guard !piece.isEmpty else { return false }
         try hold(to.receive(piece.span, nowMicroseconds: 1), "a session refuses the other's bytes")
         try deliver()

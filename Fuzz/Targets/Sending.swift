@@ -51,7 +51,7 @@ struct Sending {
 
     private mutating func addBody(_ feed: inout Feed) {
         let choice = feed.byte()
-        let count = choice & 1 == 0 ? Int(feed.byte()) : Int(feed.number(UInt16.self)) * 3 / 2
+        let count = choice & 1 == 0 ? Int(feed.byte()) : Int(feed.number(UInt16.self)) >> Int(choice >> 1 & 7)
         let body = (0..<count).map { UInt8(truncatingIfNeeded: $0 &* 31 >> 3) }
         bytes += body
         arriving += body
