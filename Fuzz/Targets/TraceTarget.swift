@@ -26,7 +26,8 @@ final class TraceTarget: FuzzTarget {
         var random = Counting()
         let traceID = Hop.traceID(for: read.extracted, width: choice & 16 == 0 ? .full : .short, random: &random)
         let sampling = read.extracted.context.sampling
-        let mode: SpanMode = choice & 96 == 0 ? .single : choice & 96 == 32 ? .join : .newChild
+        let modes: [SpanMode] = [.single, .join, .newChild, .sidecar]
+        let mode = modes[Int(choice >> 5 & 3)]
         let hop = Hop(
             read.extracted, traceID: traceID, sampling: sampling == .undecided ? .accept : sampling, mode: mode,
             random: &random)

@@ -17,6 +17,11 @@ public final class BufferPool {
     /// Above so many, only blocks are kept that hold little memory.
     private static let fullSpareCount = 128
     private static let littlePages = 2
+    /// Blocks begin at different places of their first page: beginnings a power of two apart would share the few places
+    /// of a cache that such addresses have.
+    private static let colours = 16
+    private static let colourSize = 256
+    private var nextColour = 0
 
     private var spares: [UnsafeMutablePointer<UInt8>] = unsafe []
     private let limit: Int
@@ -54,12 +59,23 @@ public final class BufferPool {
             inUse += 1
             return unsafe block
         }
-        guard let block = unsafe sys_map(Self.blockSize) else {
+        guard let block = unsafe map() else {
             refusedCount += 1
             return nil
         }
         inUse += 1
-        return unsafe block.assumingMemoryBound(to: UInt8.self)
+        return unsafe block
+    }
+
+    private func map() -> UnsafeMutablePointer<UInt8>? {
+        guard let memory = unsafe sys_map(Self.blockSize + Self.pageSize) else { return nil }
+        nextColour = (nextColour + 1) % Self.colours
+        return unsafe memory.assumingMemoryBound(to: UInt8.self) + nextColour * Self.colourSize
+    }
+
+    private func unmap(_ block: UnsafeMutablePointer<UInt8>) {
+        let offset = UInt(bitPattern: block) % UInt(Self.pageSize)
+        unsafe sys_unmap(block - Int(offset), Self.blockSize + Self.pageSize)
     }
 
     /// More of a block in use has been written to.
@@ -72,11 +88,11 @@ public final class BufferPool {
         if unsafe spares.count < (pages > Self.littlePages ? Self.fullSpareCount : Self.spareCount) {
             unsafe spares.append(block)
         } else {
-            unsafe sys_unmap(block, Self.blockSize)
+            unsafe unmap(block)
         }
     }
 
     deinit {
-        while let block = unsafe spares.popLast() { unsafe sys_unmap(block, Self.blockSize) }
+        while let block = unsafe spares.popLast() { unsafe unmap(block) }
     }
 }

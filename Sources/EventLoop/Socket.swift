@@ -62,6 +62,29 @@ open class Socket {
         timer = loop.wheel.add(self)
     }
 
+    /// Ends what this socket carries and keeps its registrations, for ``reopen(carrier:)``. Only of a socket
+    /// without a descriptor.
+    ///
+    /// - Parameter isCut: see ``Carrier/close(isCut:)``.
+    public final func rest(isCut: Bool) {
+        guard isOpen, let carrier else { return }
+        loop.wheel.setDeadline(timer, milliseconds: nil)
+        isOpen = false
+        self.carrier = nil
+        carrier.socket = nil
+        carrier.close(isCut: isCut)
+    }
+
+    /// As if made anew.
+    public final func reopen(carrier: Carrier) {
+        guard !isOpen, timer >= 0 else { return }
+        isOpen = true
+        mayRead = false
+        peerHasEnded = false
+        self.carrier = carrier
+        carrier.socket = self
+    }
+
     /// Called by the carrier, like an event of the kernel.
     public final func carrierReady(_ readiness: Readiness) { if isOpen { fired(readiness) } }
 
@@ -222,8 +245,13 @@ open class Socket {
             _ = unsafe event_del(events)
             _ = unsafe event_del(events + 1)
         }
-        loop.wheel.remove(timer)
+        forgetDeadline()
         descriptor = -1
+    }
+
+    private func forgetDeadline() {
+        if timer >= 0 { loop.wheel.remove(timer) }
+        timer = -1
     }
 
     /// The local address, for a listener bound to port 0 or a wildcard.
@@ -236,6 +264,7 @@ open class Socket {
 
     deinit {
         close()
+        forgetDeadline()
         if let events = unsafe events { unsafe events.deallocate() }
     }
 }

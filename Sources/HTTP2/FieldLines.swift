@@ -12,6 +12,8 @@ struct FieldLines: ~Copyable {
 
     let fields: UnsafeMutablePointer<nghttp2_nv>
     private(set) var count = 0
+    /// The names of fields that differ in every request are in the peer's table, or on their way to it.
+    private var hasTaughtNames = false
 
     init() { unsafe fields = .allocate(capacity: Self.capacity) }
 
@@ -41,6 +43,7 @@ struct FieldLines: ~Copyable {
         unsafe append(":method", start, methodEnd)
         unsafe append(":scheme", pointer("http"), 4)
         unsafe append(":path", start + methodEnd + 1, pathEnd)
+        defer { hasTaughtNames = true }
         return unsafe readLines(start + lineEnd + 2, head.count - lineEnd - 2, keepsHost: true)
     }
 
@@ -85,7 +88,11 @@ struct FieldLines: ~Copyable {
     ) -> Bool {
         guard count < Self.capacity, nameCount > 0 else { return false }
         switch unsafe ConnectionField(name, nameCount) {
-        case nil: unsafe append(name, nameCount, value, valueCount)
+        case nil:
+            // In HPACK's table they would take the place of fields that come again.
+            let passes = unsafe hasTaughtNames && isNeverTheSame(name, nameCount)
+            unsafe append(
+                name, nameCount, value, valueCount, flags: passes ? UInt8(NGHTTP2_NV_FLAG_NO_INDEX.rawValue) : 0)
         case .host: if keepsHost { unsafe addAuthority(value, valueCount) }
         // The one transfer coding HTTP/2 knows is the wish for trailers (RFC 9113 §8.2.2).
         case .te:
@@ -115,12 +122,13 @@ struct FieldLines: ~Copyable {
 
     // bounded: compared with the capacity
     private mutating func append(
-        _ name: UnsafePointer<UInt8>, _ nameCount: Int, _ value: UnsafePointer<UInt8>, _ valueCount: Int
+        _ name: UnsafePointer<UInt8>, _ nameCount: Int, _ value: UnsafePointer<UInt8>, _ valueCount: Int,
+        flags: UInt8 = 0
     ) {
         guard count < Self.capacity else { return }
         unsafe fields[count] = nghttp2_nv(
             name: UnsafeMutablePointer(mutating: name), value: UnsafeMutablePointer(mutating: value),
-            namelen: nameCount, valuelen: valueCount, flags: 0)
+            namelen: nameCount, valuelen: valueCount, flags: flags)
         count += 1
     }
 }
@@ -142,6 +150,18 @@ private enum ConnectionField {
         case 17 where unsafe isWord(name, "transfer-encoding"): self = .dropped
         default: return nil
         }
+    }
+}
+
+/// The context of a trace and the id of a request, in any case.
+private func isNeverTheSame(_ name: UnsafePointer<UInt8>, _ count: Int) -> Bool {
+    switch count {
+    case 2: unsafe isWord(name, "b3")
+    case 10: unsafe isWord(name, "tracestate")
+    case 11: unsafe isWord(name, "x-b3-spanid") || isWord(name, "traceparent")
+    case 12: unsafe isWord(name, "x-b3-traceid") || isWord(name, "x-request-id")
+    case 17: unsafe isWord(name, "x-b3-parentspanid")
+    default: false
     }
 }
 

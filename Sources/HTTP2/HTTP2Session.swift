@@ -180,6 +180,7 @@ public final class HTTP2Session {
                 stream.close(isCut: true)
                 continue
             }
+            stream.isNew = stream.isUntold
             stream.isTold = true
             stream.readiness = stream.news
             stream.news = []

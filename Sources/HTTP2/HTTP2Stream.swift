@@ -63,8 +63,8 @@ public final class HTTP2Stream: Carrier {
     /// A reset of it has been charged to the peer.
     var isCharged = false
 
-    /// Server: its head has arrived and no socket has it yet.
-    public var isNew: Bool { wasAnnounced && socket == nil && !isDetached }
+    /// Server: its head has arrived, and this is the first news of it.
+    public internal(set) var isNew = false
     var wasAnnounced = false
     /// The owner has been told of it.
     var isTold = false
@@ -179,7 +179,7 @@ public final class HTTP2Stream: Carrier {
         (headQueued, headSubmitted, headSent, endQueued, endSent) = (false, false, false, false, false)
         (isDeferred, awaitsRoom, isClosed, isDetached, isCharged) = (false, false, false, false, false)
         (resetCode, isUnprocessed, cutCode) = (nil, false, .internalError)
-        (news, readiness) = ([], [])
+        (news, readiness, isNew) = ([], [], false)
     }
 
     /// Nothing more comes or goes; what waits is dropped.

@@ -107,7 +107,9 @@ extension HTTP2Session {
         case .noMemory:
             count(.memory)
             return refuse(id, .refusedStream)
-        case .tooLarge: count(.headerList)
+        case .tooLarge:
+            count(.headerList)
+            charge(nil)  // reading one costs more than sending it
         }
         let stream = makeStream(id: id)
         unsafe nghttp2_session_set_stream_user_data(handle, id, Unmanaged.passUnretained(stream).toOpaque())

@@ -47,24 +47,34 @@ private func set(_ callbacks: OpaquePointer) {
     unsafe nghttp2_session_callbacks_set_send_data_callback(callbacks, dataDue)
 }
 
-private func session(_ context: UnsafeMutableRawPointer?) -> HTTP2Session? {
-    guard let context = unsafe context else { return nil }
-    return unsafe Unmanaged<HTTP2Session>.fromOpaque(context).takeUnretainedValue()
+/// The session lives as long as its handle, so nobody has to count a reference for a call.
+@inline(__always)
+private func withSession<Result>(
+    _ context: UnsafeMutableRawPointer?, otherwise: Result, _ body: (HTTP2Session) -> Result
+) -> Result {
+    guard let context = unsafe context else { return otherwise }
+    return unsafe Unmanaged<HTTP2Session>.fromOpaque(context)._withUnsafeGuaranteedRef(body)
 }
 
 private func headBegins(
     _: OpaquePointer?, _ frame: UnsafePointer<nghttp2_frame>?, _ context: UnsafeMutableRawPointer?
 ) -> CInt {
-    if let frame = unsafe frame { unsafe session(context)?.headBegins(frame.pointee.headers.cat) }
-    return goOn
+    guard let frame = unsafe frame else { return goOn }
+    return unsafe withSession(context, otherwise: goOn) {
+        unsafe $0.headBegins(frame.pointee.headers.cat)
+        return goOn
+    }
 }
 
 private func fieldReceived(
     _: OpaquePointer?, _: UnsafePointer<nghttp2_frame>?, _ name: OpaquePointer?, _ value: OpaquePointer?, _: UInt8,
     _ context: UnsafeMutableRawPointer?
 ) -> CInt {
-    if let name = unsafe name, let value = unsafe value { unsafe session(context)?.incoming.add(name, value) }
-    return goOn
+    guard let name = unsafe name, let value = unsafe value else { return goOn }
+    return unsafe withSession(context, otherwise: goOn) {
+        unsafe $0.incoming.add(name, value)
+        return goOn
+    }
 }
 
 /// Without it libnghttp2 would leave such a field out and take the rest.
@@ -78,46 +88,60 @@ private func fieldRefused(
 private func frameReceived(
     _: OpaquePointer?, _ frame: UnsafePointer<nghttp2_frame>?, _ context: UnsafeMutableRawPointer?
 ) -> CInt {
-    if let frame = unsafe frame { unsafe session(context)?.frameReceived(FrameNote(frame)) }
-    return goOn
+    guard let frame = unsafe frame else { return goOn }
+    return unsafe withSession(context, otherwise: goOn) {
+        unsafe $0.frameReceived(FrameNote(frame))
+        return goOn
+    }
 }
 
 private func frameRefused(
     _: OpaquePointer?, _ frame: UnsafePointer<nghttp2_frame>?, _ error: CInt, _ context: UnsafeMutableRawPointer?
 ) -> CInt {
-    if let frame = unsafe frame { unsafe session(context)?.frameRefused(FrameNote(frame).id, nghttp2_error(error)) }
-    return goOn
+    guard let frame = unsafe frame else { return goOn }
+    return unsafe withSession(context, otherwise: goOn) {
+        unsafe $0.frameRefused(FrameNote(frame).id, nghttp2_error(error))
+        return goOn
+    }
 }
 
 private func dataReceived(
     _: OpaquePointer?, _: UInt8, _ id: Int32, _ bytes: UnsafePointer<UInt8>?, _ count: Int,
     _ context: UnsafeMutableRawPointer?
 ) -> CInt {
-    unsafe session(context)?.dataReceived(id, UnsafeBufferPointer(start: bytes, count: count))
-    return goOn
+    unsafe withSession(context, otherwise: goOn) {
+        unsafe $0.dataReceived(id, UnsafeBufferPointer(start: bytes, count: count))
+        return goOn
+    }
 }
 
 private func streamClosed(
     _: OpaquePointer?, _ id: Int32, _ code: UInt32, _ context: UnsafeMutableRawPointer?
 ) -> CInt {
-    if let session = unsafe session(context), let stream = session.stream(id) {
-        session.streamClosed(stream, code: code)
+    unsafe withSession(context, otherwise: goOn) {
+        if let stream = $0.stream(id) { $0.streamClosed(stream, code: code) }
+        return goOn
     }
-    return goOn
 }
 
 private func frameSent(
     _: OpaquePointer?, _ frame: UnsafePointer<nghttp2_frame>?, _ context: UnsafeMutableRawPointer?
 ) -> CInt {
-    if let frame = unsafe frame { unsafe session(context)?.frameSent(FrameNote(frame)) }
-    return goOn
+    guard let frame = unsafe frame else { return goOn }
+    return unsafe withSession(context, otherwise: goOn) {
+        unsafe $0.frameSent(FrameNote(frame))
+        return goOn
+    }
 }
 
 private func frameNotSent(
     _: OpaquePointer?, _ frame: UnsafePointer<nghttp2_frame>?, _: CInt, _ context: UnsafeMutableRawPointer?
 ) -> CInt {
-    if let frame = unsafe frame { unsafe session(context)?.frameNotSent(FrameNote(frame)) }
-    return goOn
+    guard let frame = unsafe frame else { return goOn }
+    return unsafe withSession(context, otherwise: goOn) {
+        unsafe $0.frameNotSent(FrameNote(frame))
+        return goOn
+    }
 }
 
 /// The bytes of a body that the next DATA frame is to carry.
@@ -126,21 +150,25 @@ func bodyDue(
     _ flags: UnsafeMutablePointer<UInt32>?, _ source: UnsafeMutablePointer<nghttp2_data_source>?,
     _ context: UnsafeMutableRawPointer?
 ) -> Int {
-    guard let session = unsafe session(context), let flags = unsafe flags,
-        let known = unsafe source?.pointee.ptr
-    else { return Int(NGHTTP2_ERR_CALLBACK_FAILURE.rawValue) }
-    let stream = unsafe Unmanaged<HTTP2Stream>.fromOpaque(known).takeUnretainedValue()
-    return unsafe session.bodyAsked(stream, atMost: atMost, flags: &flags.pointee)
+    let failed = Int(NGHTTP2_ERR_CALLBACK_FAILURE.rawValue)
+    guard let flags = unsafe flags, let known = unsafe source?.pointee.ptr else { return failed }
+    return unsafe withSession(context, otherwise: failed) { session in
+        unsafe Unmanaged<HTTP2Stream>.fromOpaque(known)._withUnsafeGuaranteedRef {
+            unsafe session.bodyAsked($0, atMost: atMost, flags: &flags.pointee)
+        }
+    }
 }
 
 private func dataDue(
     _: OpaquePointer?, _ frame: UnsafeMutablePointer<nghttp2_frame>?, _ header: UnsafePointer<UInt8>?, _ count: Int,
     _ source: UnsafeMutablePointer<nghttp2_data_source>?, _ context: UnsafeMutableRawPointer?
 ) -> CInt {
-    guard let session = unsafe session(context), let known = unsafe source?.pointee.ptr else {
-        return NGHTTP2_ERR_CALLBACK_FAILURE.rawValue
+    let failed = NGHTTP2_ERR_CALLBACK_FAILURE.rawValue
+    guard let known = unsafe source?.pointee.ptr else { return failed }
+    return unsafe withSession(context, otherwise: failed) { session in
+        let isWritten = unsafe Unmanaged<HTTP2Stream>.fromOpaque(known)._withUnsafeGuaranteedRef {
+            unsafe session.writeData($0, UnsafeBufferPointer(start: header, count: 9), count)
+        }
+        return isWritten ? goOn : NGHTTP2_ERR_WOULDBLOCK.rawValue
     }
-    let stream = unsafe Unmanaged<HTTP2Stream>.fromOpaque(known).takeUnretainedValue()
-    let isWritten = unsafe session.writeData(stream, UnsafeBufferPointer(start: header, count: 9), count)
-    return isWritten ? goOn : NGHTTP2_ERR_WOULDBLOCK.rawValue
 }

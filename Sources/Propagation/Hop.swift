@@ -5,12 +5,14 @@
 /// The order is: extract, then ``traceID(for:width:random:)``, then ``Sampler/decide(_:traceID:rule:nowMicroseconds:)``
 /// (it needs the id), then this.
 public struct Hop: BitwiseCopyable, Sendable {
-    /// The SERVER span: its id and parent.
+    /// The SERVER span, or in `sidecar` mode the only one: its id and parent.
     public let inbound: TraceContext
     /// The SERVER span carries the caller's span id (Zipkin's `shared`).
     public let isShared: Bool
     /// Whether the spans of attempts are reported. In `single` mode the id sent upstream is nobody's.
     public let reportsAttempts: Bool
+    /// The one span's own id goes upstream, with every attempt: `sidecar` mode.
+    public let sendsOwnID: Bool
 
     /// Of an exchange that has not begun.
     public static let none = Hop(Extracted(), traceID: .none, sampling: .deny, mode: .newChild, newID: .none)
@@ -37,7 +39,8 @@ public struct Hop: BitwiseCopyable, Sendable {
         let received = extracted.context
         let continues = extracted.outcome == .continued
         isShared = continues && mode == .join
-        reportsAttempts = mode != .single
+        reportsAttempts = mode != .single && mode != .sidecar
+        sendsOwnID = mode == .sidecar
         inbound = TraceContext(
             traceID: traceID,
             spanID: isShared ? received.spanID : newID,
@@ -47,10 +50,11 @@ public struct Hop: BitwiseCopyable, Sendable {
         )
     }
 
-    /// A context for one attempt upstream, a child of the SERVER span. Every attempt draws its own.
+    /// A context for one attempt upstream, a child of the SERVER span. Every attempt draws its own, but in `sidecar` mode.
     @inlinable
     public func attempt(random: inout some RandomNumberGenerator) -> TraceContext {
-        TraceContext(
+        guard !sendsOwnID else { return inbound }
+        return TraceContext(
             traceID: inbound.traceID, spanID: .draw(from: &random), parentID: inbound.spanID,
             sampling: inbound.sampling, isRandom: inbound.isRandom
         )
@@ -65,4 +69,6 @@ public enum SpanMode: UInt8, BitwiseCopyable, Sendable {
     case join
     /// A SERVER span only.
     case single
+    /// One span, SERVER on inbound listeners and CLIENT on outbound ones, whose id goes upstream: as the sidecars of a mesh do.
+    case sidecar
 }

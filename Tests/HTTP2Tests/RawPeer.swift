@@ -38,7 +38,7 @@ final class RawPeer {
     func read() {
         repeat {
             while let stream = session.takeNews() {
-                if stream.isNew, !arrived.contains(where: { $0 === stream }) { arrived.append(stream) }
+                if stream.isNew { arrived.append(stream) }
             }
             guard session.wantsWrite else { break }
             var out = Buffer(pool: pool)

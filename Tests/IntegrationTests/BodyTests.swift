@@ -42,7 +42,9 @@ struct BodyTests {
         }
         #expect(try peer.receiveResponse().body.text == "true \(size)")
         let framing = try stage.upstream.requests(1)[0].body.framing
-        #expect(framing == (framed == .chunked ? .chunked : .contentLength))
+        // HTTP/2 does not tell an empty body from none.
+        let expected: MessageBody.Framing = size == 0 && way.passage == .http2 ? .none : .chunked
+        #expect(framing == (framed == .chunked ? expected : .contentLength))
     }
 
     @Test("A response body of any size and framing", arguments: sizes, Case.all(Framed.allCases))
@@ -79,10 +81,10 @@ struct BodyTests {
         try peer.send(TestChunks.chunked(Array("hello".utf8), by: 2, trailers: ["X-Check: 1", "x-other: 2"]))
         let response = try peer.receiveResponse()
         #expect(response.body.text == "abc")
-        #expect(response.body.trailers.map(\.description) == ["X-Sum: 9"])
+        #expect(response.body.trailers.map { $0.description.lowercased() } == ["x-sum: 9"])
         let received = try stage.upstream.requests(1)[0].body
         #expect(received.text == "hello")
-        #expect(received.trailers.map(\.description) == ["X-Check: 1", "x-other: 2"])
+        #expect(received.trailers.map { $0.description.lowercased() } == ["x-check: 1", "x-other: 2"])
     }
 
     @Test("A chunked body sent byte by byte is the same body", arguments: Passage.allCases)

@@ -131,6 +131,27 @@ struct BoundsTests {
         #expect(stage.upstream.requests.map(\.head.target) == ["/0", "/2", "/3"])
     }
 
+    @Test("A caller whose reset comes together with its request takes no place in the queue")
+    func leftBefore() throws {
+        let turns = Observed(0)
+        let stage = try Self.stage(["max_connections: 1"], turns: turns)
+        let first = try stage.proxy.connect()
+        try first.send(request("GET", "/0"))
+        try stage.upstream.waitForHeads()
+        stage.proxy.program.signal(SIGSTOP)
+        let peer = try stage.proxy.connect()
+        try peer.send(request("GET", "/1"))
+        peer.reset()
+        stage.proxy.program.signal(SIGCONT)
+        let late = try stage.proxy.connect()
+        try late.send(request("GET", "/2"))
+        let name = "propagating_proxy_downstream_connections"
+        #expect(try stage.proxy.metrics { $0[name] == 2 && $0["propagating_proxy_upstream_pending"] == 1 }[name] == 2)
+        turns.change { $0 = 2 }
+        for peer in [first, late] { #expect(try peer.receiveResponse().status == 200) }
+        #expect(stage.upstream.requests.map(\.head.target) == ["/0", "/2"])
+    }
+
     @Test("An idle connection of one endpoint does not keep requests from the others, nor is it thrown away")
     func severalEndpoints() throws {
         let turns = Observed(1000)

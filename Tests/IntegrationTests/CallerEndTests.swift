@@ -76,7 +76,7 @@ struct CallerEndTests {
         #expect(closed.wait { $0 != nil })
         let took = try #require(closed.current) - start
         // 100 ms are promised; tests run beside compilers.
-        #expect(took < .milliseconds(500), "it took \(took)")
+        #expect(took < .seconds(1), "it took \(took)")
         let spans = try stage.collector.spans(2)
         #expect(Set(spans.map(\.kind)) == [.server, .client])
         for span in spans {

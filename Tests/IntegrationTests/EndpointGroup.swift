@@ -34,6 +34,16 @@ struct EndpointGroup {
         try (0..<count).map { _ in try proxy.exchange(request("GET", "/", fields))["x-endpoint"].flatMap { Int($0) } }
     }
 
+    /// Whether requests come to go to these endpoints and no other. A verdict is in the metrics just before the
+    /// workers hear of it.
+    func comesToUse(_ endpoints: Set<Int?>) throws -> Bool {
+        let deadline = ContinuousClock.now + .seconds(10)
+        while true {
+            if try Set(ask(20)) == endpoints { return true }
+            if .now > deadline { return false }
+        }
+    }
+
     func statuses(_ count: Int) throws -> [Int] {
         try (0..<count).map { _ in try proxy.exchange(request()).status }
     }

@@ -17,6 +17,8 @@ struct LimitTests {
         #expect(try second.exchange(request()).status == 200)
         let third = try stage.proxy.connect()
         #expect(third.isClosed())
+        let name = "propagating_proxy_downstream_connections_refused_total"
+        _ = try stage.proxy.metrics { $0[name] > 0 }
         #expect(try refused(stage) == 1)
         #expect(try first.exchange(request()).status == 200)
         first.close()

@@ -129,9 +129,14 @@ struct LocalReplyTests {
     func refusedFast() throws {
         let stage = try Stage.configured { $0.upstreams["app"] = ["endpoints: [\"127.0.0.1:1\"]"] }
         let peer = try stage.proxy.connect()
-        _ = try peer.exchange(request())
-        let start = ContinuousClock.now
-        _ = try peer.exchange(request())
-        #expect(ContinuousClock.now - start < .milliseconds(isOptimized && !isSanitized ? 50 : 500))
+        let times = try (0..<20).map { _ -> Duration in
+            let start = ContinuousClock.now
+            let response = try peer.exchange(request())
+            #expect(response.status == 503)
+            return ContinuousClock.now - start
+        }
+        // Half of them: the machine's other work may hold up a few, a wait of ours would hold up all.
+        let median = times.sorted()[times.count / 2]
+        #expect(median < .milliseconds(isOptimized && !isSanitized ? 50 : 500), "\(times)")
     }
 }

@@ -88,7 +88,7 @@ struct OverloadTests {
         let metrics = try stage.proxy.metrics { $0["propagating_proxy_overload_stage"] == 2 }
         #expect(metrics["propagating_proxy_overload_stage"] == 2)
         #expect(metrics["propagating_proxy_overload_connections_ended_total"] >= 2)
-        #expect(stage.proxy.log.contains("buffers run short"))
+        #expect(stage.proxy.program.waitForOutput { $0.contains("buffers run short") })
         _ = held
     }
 
@@ -183,12 +183,12 @@ struct DescriptorTests {
         var peers: [Peer] = []
         let before = proxy.program.cpuSeconds
         let start = ContinuousClock.now
-        while ContinuousClock.now - start < .seconds(3) {
+        while ContinuousClock.now - start < .seconds(3) || peers.count < 60 {
             peers.append(try proxy.connect())
             usleep(30_000)
         }
-        let used = proxy.program.cpuSeconds - before
-        #expect(used < 1, "\(used) s of 3 s")
+        let (used, took) = (proxy.program.cpuSeconds - before, (ContinuousClock.now - start) / .seconds(1))
+        #expect(used < took / 3, "\(used) s of \(took) s")
         #expect(peers.contains { $0.isClosed(within: 0.01) })
         for peer in peers { peer.close() }
         let deadline = ContinuousClock.now + .seconds(15)

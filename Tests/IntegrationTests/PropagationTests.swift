@@ -169,6 +169,42 @@ struct PropagationTests {
         }
     }
 
+    @Test("A sidecar makes one span a passage, and its id goes upstream", arguments: ["front", "out"])
+    func sidecar(listener: String) throws {
+        let stage = try Stage.configured {
+            $0.mode = "sidecar"
+            $0.listeners = ["out": ["direction: outbound"]]
+        }
+        #expect(try stage.proxy.exchange(request("GET", "/", Self.b3), listener: listener).status == 200)
+        let sent = b3(try #require(stage.upstream.requests(1).first).head)
+        let origin = try stage.proxy.exchange(request("GET", "/", ["X-B3-Sampled: 1"]), listener: listener)
+        #expect(origin.status == 200)
+        #expect(stage.proxy.terminate() == 0)
+        let spans = stage.collector.spans
+        #expect(spans.count == 2)
+        let span = try #require(spans.first { $0.parentID != nil })
+        #expect(span.kind == (listener == "out" ? .client : .server))
+        #expect(span.parentID == "a2fb4a1d1a96d312" && !span.isShared)
+        #expect(sent["x-b3-spanid"] == span.id && sent["x-b3-parentspanid"] == span.parentID)
+        let root = try #require(spans.first { $0.parentID == nil })
+        #expect(b3(try stage.upstream.requests(2)[1].head)["x-b3-spanid"] == root.id)
+    }
+
+    @Test("A sidecar whose upstream cannot be reached says so in its one span", arguments: ["front", "out"])
+    func sidecarWithoutUpstream(listener: String) throws {
+        let stage = try Stage.configured {
+            $0.mode = "sidecar"
+            $0.listeners = ["out": ["direction: outbound"]]
+            $0.upstreams = ["app": ["endpoints: [\"127.0.0.1:1\"]"]]
+        }
+        #expect(try stage.proxy.exchange(request(), listener: listener).status == 503)
+        #expect(stage.proxy.terminate() == 0)
+        let spans = stage.collector.spans
+        #expect(spans.count == 1)
+        #expect(spans.first?.kind == (listener == "out" ? .client : .server))
+        #expect(spans.first?.tags["error"] != nil)
+    }
+
     @Test("x-request-id is minted when absent, and kept when present")
     func requestID() throws {
         let stage = try Stage()

@@ -225,7 +225,8 @@ struct RetryTests {
             if number <= 2 { _ = exchange.peer.isClosed(within: 20) }
             try exchange.reply(text: "\(number)")
         }
-        #expect(try stage.proxy.exchange(request()).body.text == "3")
+        let answer = try #require(Int(try stage.proxy.exchange(request()).body.text))
+        #expect((3...6).contains(answer), "on a loaded machine an answer may take too long by itself")
         let hanging = try Self.stage(
             "{ on: [reset], per_try_timeout: 200ms, attempts: 5 }", route: ", timeouts: { response: 500ms }"
         ) { exchange in
@@ -238,7 +239,9 @@ struct RetryTests {
 
     @Test("A caller that leaves while its request waits for a retry ends the waiting")
     func callerLeaves() throws {
-        let stage = try Self.stage("{ on: [5xx], back_off: { base: 20s, max: 20s } }", script: Self.answering([503]))
+        let stage = try Self.stage(
+            "{ on: [5xx], back_off: { base: 60s, max: 60s } }", route: ", timeouts: { response: 300s }",
+            script: Self.answering([503]))
         for _ in 0..<3 {
             let peer = try stage.proxy.connect()
             try peer.send(request())
@@ -251,6 +254,22 @@ struct RetryTests {
                 "propagating_proxy_downstream_connections"] == 0)
         let waiting = "propagating_proxy_retries_waiting"
         #expect(try stage.proxy.metrics(until: { $0[waiting] == 0 })[waiting] == 0)
+    }
+
+    @Test("A caller whose reset comes together with its request does not wait for a retry")
+    func callerLeftBefore() throws {
+        let stage = try Self.stage(
+            "{ on: [5xx], back_off: { base: 60s, max: 60s } }", route: ", timeouts: { response: 300s }",
+            script: Self.answering([503]))
+        stage.proxy.program.signal(SIGSTOP)
+        let peer = try stage.proxy.connect()
+        try peer.send(request())
+        peer.reset()
+        stage.proxy.program.signal(SIGCONT)
+        try stage.upstream.waitForHeads()
+        let name = "propagating_proxy_downstream_connections"
+        #expect(try stage.proxy.metrics { $0[name] == 0 }[name] == 0)
+        #expect(try stage.proxy.metrics()["propagating_proxy_retries_waiting"] == 0)
     }
 
     @Test("A lost race and a retry of the route go together, each at most as often as it may")

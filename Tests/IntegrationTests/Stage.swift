@@ -28,7 +28,9 @@ struct Stage {
     ) throws {
         upstream = try FakeUpstream(on: address, script: script)
         collector = try FakeCollector()
-        inner = passage == .http1 ? nil : try ProxyProcess(configuration: ConfigurationText(upstream: upstream.address).yaml)
+        inner =
+            passage == .http1
+            ? nil : try ProxyProcess(configuration: ConfigurationText(upstream: upstream.address).yaml)
         var text = ConfigurationText(upstream: try inner?.address() ?? upstream.address)
         if passage == .http2 { text.upstreams["app"]?.append("protocol: http2") }
         text.exporters = ["zipkin: { endpoint: \"\(collector.url("/api/v2/spans"))\", encoding: v2-json }"]
@@ -45,8 +47,12 @@ struct Stage {
     func forward(_ request: String) throws -> (response: Response, received: FakeUpstream.Received) {
         let before = upstream.requests.count
         let response = try proxy.exchange(request)
-        let requests = try upstream.requests(before + 1)
-        return (response, requests[before])
+        do {
+            return (response, try upstream.requests(before + 1)[before])
+        } catch {
+            Issue.record("the answer was \(response.status) \(response.body.text); the proxy said:\n\(proxy.log)")
+            throw error
+        }
     }
 }
 

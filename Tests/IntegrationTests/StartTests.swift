@@ -231,7 +231,10 @@ struct AdminTests {
         }
         for _ in 0..<3 { _ = try stage.proxy.exchange(request("GET", "/a")) }
         _ = try stage.proxy.exchange(request("GET", "/none"))
-        let metrics = try stage.proxy.metrics()
+        // A response is here before its request is counted.
+        let metrics = try stage.proxy.metrics { metrics in
+            metrics.samples.filter { $0.name.hasSuffix("duration_seconds_count") }.reduce(0) { $0 + $1.value } >= 4
+        }
         let requests = metrics.samples.filter { $0.name.hasSuffix("requests_total") }
         #expect(requests.filter { $0.labels["route"] == "front/main" }.reduce(0) { $0 + $1.value } == 3)
         #expect(requests.reduce(0) { $0 + $1.value } == 4)

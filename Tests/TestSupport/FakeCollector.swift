@@ -69,7 +69,7 @@ public final class FakeCollector: Sendable {
     public var unreadable: [String] { failures.current }
 
     /// The accepted spans once there are so many.
-    public func spans(_ count: Int, within seconds: Double = 10) throws -> [ReportedSpan] {
+    public func spans(_ count: Int, within seconds: Double = 30) throws -> [ReportedSpan] {
         guard accepted.wait(seconds: seconds, until: { $0.count >= count }) else {
             throw SocketError.timeout(
                 "\(spans.count) of \(count) spans; \(posts.count) posts; unreadable: \(unreadable)")

@@ -50,7 +50,7 @@ public final class FakeUpstream: Sendable {
     public var openConnectionCount: Int { state.current.open.count }
 
     /// The requests once there are so many complete ones.
-    public func requests(_ count: Int, within seconds: Double = 10) throws -> [Received] {
+    public func requests(_ count: Int, within seconds: Double = 30) throws -> [Received] {
         guard state.wait(seconds: seconds, until: { $0.received.filter(\.isComplete).count >= count }) else {
             throw SocketError.timeout("\(requests.count) of \(count) requests reached the upstream")
         }
@@ -58,13 +58,13 @@ public final class FakeUpstream: Sendable {
     }
 
     /// Waits until the heads of so many requests are here; their bodies may still be on the way.
-    public func waitForHeads(_ count: Int = 1, within seconds: Double = 10) throws {
+    public func waitForHeads(_ count: Int = 1, within seconds: Double = 30) throws {
         guard state.wait(seconds: seconds, until: { $0.received.count >= count }) else {
             throw SocketError.timeout("\(requests.count) of \(count) heads reached the upstream")
         }
     }
 
-    public func waitUntilIdle(connections: Int = 0, within seconds: Double = 10) -> Bool {
+    public func waitUntilIdle(connections: Int = 0, within seconds: Double = 15) -> Bool {
         state.wait(seconds: seconds) { $0.open.count <= connections }
     }
 

@@ -8,19 +8,45 @@ final class ListeningSocket: Sendable {
     let address: SocketAddress
     /// -1 once closed: by then the number may be another test's socket.
     private let descriptor: Observed<Int32>
+    /// Bound and never listening: while this object lives, the port of a stopped listener refuses, and the kernel gives
+    /// it to no listener of another test. -1 for a unix socket.
+    private let place: Int32
 
     init(_ wanted: SocketAddress, backlog: Int32 = 1024) throws {
-        let fd = socket(wanted.family, SOCK_STREAM.integer | SOCK_CLOEXEC.integer, 0)
+        if case .unix = wanted {
+            place = -1
+            address = wanted
+        } else {
+            place = try Self.socket(boundTo: wanted)
+            address = Self.bound(place, wanted)
+        }
+        do {
+            let fd = try Self.socket(boundTo: address)
+            guard listen(fd, backlog) == 0 else {
+                let error = SocketError.last("listen on \(wanted)")
+                _ = Glibc.close(fd)
+                throw error
+            }
+            descriptor = Observed(fd)
+        } catch {
+            if place >= 0 { _ = Glibc.close(place) }
+            throw error
+        }
+    }
+
+    deinit { if place >= 0 { _ = Glibc.close(place) } }
+
+    private static func socket(boundTo address: SocketAddress) throws -> Int32 {
+        let fd = Glibc.socket(address.family, SOCK_STREAM.integer | SOCK_CLOEXEC.integer, 0)
         guard fd >= 0 else { throw SocketError.last("socket") }
         var one: Int32 = 1
         unsafe setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &one, socklen_t(MemoryLayout<Int32>.size))
-        guard unsafe wanted.withKernelForm({ unsafe Glibc.bind(fd, $0, $1) }) == 0, listen(fd, backlog) == 0 else {
-            let error = SocketError.last("listen on \(wanted)")
+        guard unsafe address.withKernelForm({ unsafe Glibc.bind(fd, $0, $1) }) == 0 else {
+            let error = SocketError.last("listen on \(address)")
             _ = Glibc.close(fd)
             throw error
         }
-        address = Self.bound(fd, wanted)
-        descriptor = Observed(fd)
+        return fd
     }
 
     /// Calls `serve` with each connection, each on a thread of its own, until `stop`.
@@ -31,7 +57,9 @@ final class ListeningSocket: Sendable {
                 let accepted = Glibc.accept(listener, nil, nil)
                 if accepted < 0 {
                     if errno == EINTR || errno == ECONNABORTED { continue }
-                    break
+                    guard [EMFILE, ENFILE, ENOBUFS, ENOMEM].contains(errno) else { break }
+                    usleep(10_000)  // until other tests have closed some
+                    continue
                 }
                 _ = fcntl(accepted, F_SETFD, FD_CLOEXEC)
                 let peer = Peer(adopting: accepted)

@@ -25,7 +25,7 @@ public final class Observed<Value: Sendable>: @unchecked Sendable {
 
     /// Waits until the predicate holds, at most so long; whether it does.
     @discardableResult
-    public func wait(seconds: Double = 10, until holds: (Value) -> Bool) -> Bool {
+    public func wait(seconds: Double = 30, until holds: (Value) -> Bool) -> Bool {
         let deadline = Date(timeIntervalSinceNow: seconds)
         return condition.withLock {
             while !holds(value) {

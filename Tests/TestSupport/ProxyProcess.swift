@@ -47,7 +47,7 @@ public final class ProxyProcess: Sendable {
     public var log: String { program.output }
 
     /// Where the listener of this name is bound, from its line in the log; `admin` for the admin listener.
-    public func address(of listener: String = "front", within seconds: Double = 20) throws -> SocketAddress {
+    public func address(of listener: String = "front", within seconds: Double = 40) throws -> SocketAddress {
         let found = program.waitForOutput(seconds: seconds) { Self.address(of: listener, in: $0) != nil }
         guard found, let text = Self.address(of: listener, in: log), let address = SocketAddress(text) else {
             throw SocketError.timeout("no listener \(listener); the proxy said:\n\(log)")
@@ -55,7 +55,7 @@ public final class ProxyProcess: Sendable {
         return address
     }
 
-    public func waitUntilReady(within seconds: Double = 20) throws {
+    public func waitUntilReady(within seconds: Double = 40) throws {
         let admin = try address(of: "admin", within: seconds)
         let deadline = Deadline(seconds)
         while try get("/ready", from: admin).status != 200 {
@@ -82,7 +82,7 @@ public final class ProxyProcess: Sendable {
     }
 
     /// Waits until the metrics say so; the metrics that did, or the last ones.
-    public func metrics(within seconds: Double = 10, until holds: (Metrics) -> Bool) throws -> Metrics {
+    public func metrics(within seconds: Double = 30, until holds: (Metrics) -> Bool) throws -> Metrics {
         let deadline = Deadline(seconds)
         while true {
             let metrics = try metrics()
@@ -92,7 +92,7 @@ public final class ProxyProcess: Sendable {
     }
 
     /// SIGTERM, then the exit status; nil when it still runs after the time.
-    public func terminate(within seconds: Double = 20) -> Int32? {
+    public func terminate(within seconds: Double = 40) -> Int32? {
         program.signal(SIGTERM)
         return program.waitForExit(seconds: seconds)
     }

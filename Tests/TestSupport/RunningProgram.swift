@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
+import CTestProcess
 import Foundation
 public import Glibc
 
@@ -49,15 +50,15 @@ public final class RunningProgram: Sendable {
 
     /// Whether the output comes to satisfy this; false as soon as the program has ended without.
     @discardableResult
-    public func waitForOutput(seconds: Double = 10, _ holds: (String) -> Bool) -> Bool {
+    public func waitForOutput(seconds: Double = 30, _ holds: (String) -> Bool) -> Bool {
         text.wait(seconds: seconds) { holds($0) || !isRunning } && holds(output)
     }
 
     /// The exit status, or minus the number of the signal that ended it; nil when it still runs after the time.
-    public func waitForExit(seconds: Double = 10) -> Int32? {
+    public func waitForExit(seconds: Double = 30) -> Int32? {
         guard ended.wait(seconds: seconds, until: { $0 != nil }) else { return nil }
         // A child of the program may hold the pipe open for longer; its words are not waited for.
-        drained.wait(seconds: 1) { $0 }
+        drained.wait(seconds: 5) { $0 }
         return ended.current.map { $0 & 0x7f == 0 ? ($0 >> 8) & 0xff : -($0 & 0x7f) }
     }
 
@@ -109,7 +110,7 @@ public final class RunningProgram: Sendable {
         unsafe posix_spawn_file_actions_adddup2(&actions, output, 1)
         unsafe posix_spawn_file_actions_adddup2(&actions, output, 2)
         // A socket of a test that runs beside this one must not live on in the program.
-        for descriptor in Int32(3)..<1024 { unsafe posix_spawn_file_actions_addclose(&actions, descriptor) }
+        unsafe spawn_close_from(&actions, 3)
 
         // The test's own threads block signals, and children inherit that.
         var attributes = posix_spawnattr_t()

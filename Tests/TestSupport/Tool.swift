@@ -12,6 +12,11 @@ public enum Tool {
     /// Python with the packages of scripts/requirements.txt where `scripts/setup` has put them, else the machine's.
     public static let python: String? = find("python3")
     public static let nginx: String? = find("nginx")
+    /// Whether that Python has grpcio.
+    public static let hasGRPC: Bool = {
+        guard let python else { return false }
+        return (try? run(python, ["-c", "import grpc.aio"], within: 60).0) == 0
+    }()
 
     /// The program's path: from the environment variable, `../shared/tools/`, the tools of `scripts/setup`, then PATH.
     public static func find(_ name: String, variable: String? = nil) -> String? {

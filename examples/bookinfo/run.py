@@ -12,27 +12,20 @@ import argparse
 import http.client
 import json
 import os
-import shutil
-import signal
 import sys
-import tempfile
 import time
 from pathlib import Path
-from typing import NoReturn
 
-from backends import Backend, BuiltIn, OpenTelemetryCollector, Zipkin, screenshot
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "common"))
+
+from backends import ENCODINGS, Backend, BuiltIn, Zipkin, choose_backend, screenshot
+from command import Say, find_proxy, keep_until_signal, run_and_clean_up
 from mesh import Mesh
-from processes import Program, Programs, StartFailure, free_ports, require_free
-from tree import SPAN_COUNT, Trace
+from picture import EDGE, PICTURE, SPAN_COUNT
+from processes import Program, Programs, free_ports, require_free
+from tree import Trace
 
 HERE = Path(__file__).resolve().parent
-ENCODINGS = {
-    "v1-thrift": "/api/v1/spans",
-    "v1-json": "/api/v1/spans",
-    "v2-json": "/api/v2/spans",
-    "v2-proto": "/api/v2/spans",
-    "otlp": "/v1/traces",
-}
 
 
 def arguments() -> argparse.Namespace:
@@ -60,41 +53,6 @@ def arguments() -> argparse.Namespace:
     if options.screenshot and not (os.environ.get("ZIPKIN_JAR") and options.encoding != "otlp"):
         parser.error("--screenshot needs ZIPKIN_JAR and an encoding that Zipkin takes")
     return options
-
-
-def find_proxy(given: str | None) -> str:
-    """The binary: --proxy, $PROPAGATING_PROXY, this checkout's release or debug build, or the PATH."""
-    chosen = given or os.environ.get("PROPAGATING_PROXY")
-    if chosen:
-        return chosen
-    builds = [HERE.parent.parent / ".build" / kind / "propagating-proxy" for kind in ("release", "debug")]
-    found = next((str(build) for build in builds if build.exists()), None) or shutil.which("propagating-proxy")
-    if found is None:
-        raise StartFailure("no propagating-proxy: run `swift build -c release`, or give --proxy")
-    return found
-
-
-class Say:
-    """Prints for a reader; silent when a program reads."""
-
-    def __init__(self, quiet: bool) -> None:
-        self.quiet = quiet
-
-    def __call__(self, text: str = "") -> None:
-        if not self.quiet:
-            print(text, flush=True)
-
-
-def choose_backend(programs: Programs, encoding: str, say: Say) -> Backend:
-    """The collector this run uses."""
-    jar, otelcol = os.environ.get("ZIPKIN_JAR"), os.environ.get("OTELCOL")
-    if encoding == "otlp" and otelcol:
-        return OpenTelemetryCollector(programs, otelcol)
-    if jar and encoding != "otlp":
-        return Zipkin(programs, jar)
-    if jar:
-        say("Zipkin takes no OTLP: the built-in collector is used (set OTELCOL to go through a real one)")
-    return BuiltIn()
 
 
 def start_proxy(
@@ -141,12 +99,12 @@ def request_page(port: int) -> str:
 
 def check(traces: list[Trace], options: argparse.Namespace, backend: Backend) -> list[str]:
     """Everything that is not as expected."""
-    problems = [f"trace {trace.trace_id} is not the expected tree" for trace in traces if not trace.is_expected]
+    problems = [f"trace {trace.trace_id} is not the expected tree" for trace in traces if not trace.shows(PICTURE)]
     if len(traces) != options.requests:
         problems.append(f"{options.requests} requests made {len(traces)} traces")
     if isinstance(backend, BuiltIn):
         # Through a real backend the format in which a span came is no longer known.
-        ours = {span.encoding for trace in traces for span in trace.spans if span.service.lower() == "externalproxy"}
+        ours = {span.encoding for trace in traces for span in trace.spans if span.service.lower() == EDGE}
         if ours - {options.encoding}:
             problems.append(f"the proxy reported as {', '.join(sorted(ours))}, not as {options.encoding}")
     return problems + [f"unreadable report: {text}" for text in backend.complaints()]
@@ -154,7 +112,7 @@ def check(traces: list[Trace], options: argparse.Namespace, backend: Backend) ->
 
 def worst(traces: list[Trace]) -> Trace | None:
     """The trace to show: the first that is not as expected, else simply the first."""
-    return next((trace for trace in traces if not trace.is_expected), traces[0] if traces else None)
+    return next((trace for trace in traces if not trace.shows(PICTURE)), traces[0] if traces else None)
 
 
 def sentence(traces: list[Trace]) -> str:
@@ -171,7 +129,7 @@ def report(traces: list[Trace], problems: list[str], options: argparse.Namespace
             "summary": sentence(traces),
             "problems": problems,
             "backend": backend.description,
-            "traces": [trace.document() for trace in traces],
+            "traces": [trace.document(PICTURE) for trace in traces],
         }
         print(json.dumps(document, ensure_ascii=False), flush=True)
         return
@@ -181,7 +139,7 @@ def report(traces: list[Trace], problems: list[str], options: argparse.Namespace
         say("\n".join(shown.lines()))
         say()
         if len(traces) > 1:
-            say(f"{sum(trace.is_expected for trace in traces)} of {len(traces)} traces are this tree")
+            say(f"{sum(trace.shows(PICTURE) for trace in traces)} of {len(traces)} traces are this tree")
         say(f"trace id: {shown.trace_id}")
         if isinstance(backend, Zipkin) or options.keep:
             say(f"look at it: {backend.link(shown)}" + ("" if options.keep else " (with --keep)"))
@@ -226,39 +184,10 @@ def run(options: argparse.Namespace, programs: Programs, say: Say) -> int:
         backend.stop()
 
 
-def keep_until_signal(proxy: Program) -> bool:
-    """Waits for Ctrl-C; false when the proxy ended by itself before."""
-    try:
-        while proxy.process.poll() is None:
-            time.sleep(0.2)
-    except KeyboardInterrupt:
-        return True
-    return False
-
-
 def main() -> int:
     """Runs and cleans up, also when a signal ends us."""
-
-    # SIGINT too: a shell script's background job starts with it ignored, and Python then leaves it so.
-    endings = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-
-    def interrupted(received: int, frame: object) -> NoReturn:
-        # An impatient second Ctrl-C must not cut the stopping short and leave programs behind.
-        for number in endings:
-            signal.signal(number, signal.SIG_IGN)
-        raise KeyboardInterrupt
-
-    for number in endings:
-        signal.signal(number, interrupted)
     options = arguments()
-    try:
-        with tempfile.TemporaryDirectory(prefix="bookinfo-") as directory, Programs(Path(directory)) as programs:
-            return run(options, programs, Say(options.json))
-    except StartFailure as failure:
-        print(f"run.py: {failure}", file=sys.stderr)
-        return 1
-    except KeyboardInterrupt:
-        return 130
+    return run_and_clean_up("bookinfo", lambda programs: run(options, programs, Say(options.json)))
 
 
 if __name__ == "__main__":

@@ -23,7 +23,9 @@ struct TracingReader {
         let inject = formats(propagation, "inject") ?? [.b3Multi]
         checkFamilies(propagation, inject)
         propagation.finish()
-        let modes: [(String, SpanMode)] = [("new_child", .newChild), ("join", .join), ("single", .single)]
+        let modes: [(String, SpanMode)] = [
+            ("new_child", .newChild), ("join", .join), ("single", .single), ("sidecar", .sidecar),
+        ]
         let profile = reader.choice("profile", ExporterReader.profiles)
         return Configuration.Tracing(
             extract: FormatList(extract), inject: FormatList(inject),

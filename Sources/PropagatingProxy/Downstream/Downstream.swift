@@ -10,6 +10,8 @@ protocol Downstream: Socket {
     var isIdle: Bool { get }
     /// The worker drains: further requests are to come on another connection.
     func beginDrain()
+    /// Called every ten seconds: time to look for streams whose peer takes nothing.
+    func sweep()
     /// The worker stops now.
     func abandon()
 }

@@ -35,9 +35,9 @@ final class DownstreamConnection: Socket, Downstream {
     /// Bytes at the front of ``input`` that have gone upstream and are kept for a replay.
     var retainedCount = 0
     /// Its place in the worker's table, or in that of the HTTP/2 connection.
-    let slot: Int
+    private(set) var slot: Int
     /// What carries it, if it is no socket of its own.
-    let stream: HTTP2Stream?
+    private(set) var stream: HTTP2Stream?
     private let parent: HTTP2Downstream?
     private var state = State.readingHead
     private var exchange: Exchange?
@@ -82,6 +82,15 @@ final class DownstreamConnection: Socket, Downstream {
         super.init(carrier: stream, on: worker.loop)
     }
 
+    /// Another stream of the same HTTP/2 connection, when the last one has ended.
+    func reuse(for stream: HTTP2Stream, slot: Int) {
+        self.slot = slot
+        self.stream = stream
+        state = .readingHead
+        (retainedCount, seenCount, due) = (0, 0, 0)
+        reopen(carrier: stream)
+    }
+
     /// The stream's request head has arrived.
     func beginStream() {
         if stream?.refusal == 431 { refuse(.headTooLarge) } else { carrierReady(.readable) }
@@ -116,7 +125,8 @@ final class DownstreamConnection: Socket, Downstream {
         setDeadline(milliseconds: min(left, milliseconds ?? left))
     }
 
-    var isOverdue: Bool { due > 0 && Clock.monotonicMicroseconds >= due }
+    /// Whether the caller's deadline has passed, but for the time that clocks and roundings differ.
+    var isOverdue: Bool { due > 0 && Clock.monotonicMicroseconds + 20_000 >= due }
 
     /// What becomes of X-Forwarded-For, -Proto and -Host: an outsider's never go on.
     var forwardedPolicy: Configuration.ForwardedPolicy {
@@ -249,11 +259,14 @@ final class DownstreamConnection: Socket, Downstream {
     /// The response cannot be completed: the peer must see that it is cut (RFC 9112 §8).
     func exchangeAborted() {
         exchange = nil
-        leave { $0.reset() }
+        leave(isCut: true)
     }
 
     /// Responses say it, one by one.
     func beginDrain() {}
+
+    /// A deadline of its own runs.
+    func sweep() {}
 
     /// The worker stops now.
     func abandon() {
@@ -262,17 +275,24 @@ final class DownstreamConnection: Socket, Downstream {
 
     /// Closes now, between two requests or after the last.
     private func end() {
-        leave { $0.close() }
+        leave(isCut: false)
     }
 
-    private func leave(_ close: (DownstreamConnection) -> Void) {
+    private func leave(isCut: Bool) {
         guard isOpen else { return }
         state = .closed
         exchange = nil
-        close(self)
+        guard let parent else {
+            if isCut { reset() } else { close() }
+            input.release()
+            output.release()
+            return worker.downstreamClosed(self)
+        }
+        rest(isCut: isCut)
+        stream = nil
         input.release()
         output.release()
-        if let parent { parent.streamClosed(self) } else { worker.downstreamClosed(self) }
+        parent.streamClosed(self)
     }
 
     /// Sends our end of stream, then waits briefly for the peer's.

@@ -38,6 +38,8 @@ final class HTTP2Downstream: HTTP2Connection, Downstream {
     private var servedCount = 0
     private var streams: [DownstreamConnection?] = []
     private var freeSlots: [Int] = []
+    /// For streams to come; as many as were open at once.
+    private var spare: [DownstreamConnection] = []
 
     /// Takes over from a connection that turned out to speak HTTP/2.
     init(_ descriptor: consuming Descriptor, from plain: DownstreamConnection) throws(HTTP2Error) {
@@ -85,16 +87,24 @@ final class HTTP2Downstream: HTTP2Connection, Downstream {
         servedCount += 1
         worker.metrics.http2StreamBegan()
         let slot = freeSlots.popLast() ?? streams.count
-        let connection = DownstreamConnection(stream, of: self, slot: slot)
+        let connection = connection(for: stream, slot: slot)
+        // bounded: a free slot is one of the table
         if slot == streams.count { streams.append(connection) } else { streams[slot] = connection }
         connection.beginStream()
         if servedCount == Self.requestLimit { beginDrain() }
+    }
+
+    private func connection(for stream: HTTP2Stream, slot: Int) -> DownstreamConnection {
+        guard let connection = spare.popLast() else { return DownstreamConnection(stream, of: self, slot: slot) }
+        connection.reuse(for: stream, slot: slot)
+        return connection
     }
 
     func streamClosed(_ connection: DownstreamConnection) {
         guard streams.indices.contains(connection.slot), streams[connection.slot] === connection else { return }
         streams[connection.slot] = nil
         freeSlots.append(connection.slot)
+        if isOpen { spare.append(connection) }
         flushSoon()
     }
 
@@ -143,6 +153,11 @@ final class HTTP2Downstream: HTTP2Connection, Downstream {
         }
     }
 
+    func sweep() {
+        session.sweepStalledStreams()
+        deliver()
+    }
+
     /// The worker stops now.
     func abandon() {
         for connection in streams { connection?.abandon() }
@@ -154,6 +169,7 @@ final class HTTP2Downstream: HTTP2Connection, Downstream {
     override func ended() {
         for stream in waiting.dropFirst(begunCount) { stream.close(isCut: true) }
         waiting.removeAll()
+        spare.removeAll()
         worker.downstreamClosed(self)
     }
 }

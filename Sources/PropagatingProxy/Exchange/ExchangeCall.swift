@@ -30,18 +30,19 @@ extension Exchange {
         if flags.contains(.isGRPC) { report.note(call) }
     }
 
-    /// The response has begun and cannot be completed: a status tells more than a reset.
+    /// The call cannot be completed. If the response has begun, a status tells more than a reset.
     ///
-    /// - Returns: false if the caller must see a reset: its own stream's, or the callee's passed on.
-    func endCall(_ error: ProxyError, _ downstream: DownstreamConnection) -> Bool {
+    /// - Returns: what is to be reported, and whether the caller has been told a status. If not it must see a reset: its own
+    ///   stream's, or the callee's passed on.
+    func endCall(_ cause: ProxyError, _ downstream: DownstreamConnection) -> (error: ProxyError, tellsStatus: Bool) {
+        // Callers keep their deadline themselves, and are a little earlier than we are.
+        let error = cause == .downstreamGone && downstream.isOverdue ? .callOverdue : cause
         let resetCode = upstream?.stream?.resetCode
         call.status = resetCode.map { GRPCStatus(resetCode: $0.rawValue) } ?? error.grpcStatus
-        guard flags.contains(.responseBegun), error != .downstreamGone, resetCode == nil else {
-            return false
-        }
+        guard flags.contains(.responseBegun), cause != .downstreamGone, resetCode == nil else { return (error, false) }
         var lines = Buffer(pool: worker.buffers)
         _ = lines.append { GRPCReply.writeTrailers(error.grpcStatus, reason: error.reason, into: &$0) }
         downstream.sendTrailers(lines.readable)
-        return true
+        return (error, true)
     }
 }

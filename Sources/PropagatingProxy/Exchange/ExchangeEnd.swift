@@ -34,9 +34,10 @@ extension Exchange {
     }
 
     /// Cuts both connections: nobody is left to tell, or the response has begun.
-    func abort(_ error: ProxyError) {
+    func abort(_ cause: ProxyError) {
         guard let downstream else { return }
-        let tellsStatus = flags.contains(.isGRPC) && endCall(error, downstream)
+        var (error, tellsStatus) = (cause, false)
+        if flags.contains(.isGRPC) { (error, tellsStatus) = endCall(cause, downstream) }
         if let code = upstream?.stream?.resetCode { downstream.stream?.cutCode = code }
         dropUpstream(error)
         reportCall()
@@ -74,8 +75,10 @@ extension Exchange {
                 status: error.status, reason: error.reason, isHead: head.method == .head, closes: closes, into: &$0)
         }
         worker.metrics.localReply(reason: error.labelIndex)
-        if isCall { call.status = error.grpcStatus }
-        reportCall()
+        if isCall {
+            call.status = error.grpcStatus
+            report.note(call)
+        }
         report.answered(status: isCall ? 200 : error.status, error: error, worker: worker)
         endLocally(downstream)
     }

@@ -5,6 +5,7 @@ import EventLoop
 extension Exchange {
     /// Takes its place in the queue, or is answered 503 at once.
     func waitForConnection(_ downstream: DownstreamConnection, _ target: Upstream) {
+        guard hasCaller(downstream) else { return abort(.downstreamGone) }
         guard target.capacity.enqueue(self) else {
             worker.metrics.pending(target.number, .overflow)
             return fail(.upstreamOverflow)
@@ -13,6 +14,10 @@ extension Exchange {
         worker.metrics.waiting(target.number, target.capacity.waitingCount)
         downstream.setDeadline(withinDue: target.settings.pendingMilliseconds)
     }
+
+    /// Whether the caller is still there, asked before a wait that nothing else might end: a reset that was read
+    /// together with the request raises no event of its own.
+    func hasCaller(_ downstream: DownstreamConnection) -> Bool { downstream.takeError() == 0 }
 
     /// Its turn has come; it is in the queue no more.
     func connectionMayBeHad() {

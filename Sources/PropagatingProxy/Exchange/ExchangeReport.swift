@@ -4,7 +4,8 @@ import HTTP1
 import Propagation
 import SpanEmitter
 
-/// What one exchange tells about itself: its SERVER span, one CLIENT span per attempt, and metrics.
+/// What one exchange tells about itself: its SERVER span, one CLIENT span per attempt, and metrics. In `sidecar` mode there is
+/// one span, `server`, which on outbound listeners is of the kind CLIENT.
 ///
 /// One wall-clock anchor and monotonic differences per exchange, so that no child starts before
 /// its parent and no duration is negative or 0.
@@ -86,12 +87,12 @@ struct ExchangeReport: BitwiseCopyable {
         server.traceID = hop.inbound.traceID
         server.spanID = hop.inbound.spanID
         server.parentID = hop.inbound.parentID
-        server.kind = .server
+        server.kind = listener.callsOut ? .client : .server
         server.isShared = hop.isShared
         server.isDebug = hop.inbound.sampling == .debug
         server.parentIsRemote = !hop.inbound.parentID.isNone
         server.listener = listener.number
-        server.peer = peer
+        server.peer = listener.callsOut ? EndpointAddress() : peer
         server.resendCount = 0
         server.requestBytes = 0
         server.responseBytes = 0
@@ -140,6 +141,10 @@ struct ExchangeReport: BitwiseCopyable {
         sentContext = hop.attempt(random: &worker.random)
         attemptMicroseconds = number == 0 ? startMicroseconds : Clock.monotonicMicroseconds
         attemptRuns = true
+        if server.kind == .client {
+            server.peer = endpoint
+            server.resendCount = number
+        }
         server.attempt.spanID = sentContext.spanID
         server.attempt.parentID = server.spanID
         server.attempt.startMicroseconds = attemptMicroseconds &+ epochOffset

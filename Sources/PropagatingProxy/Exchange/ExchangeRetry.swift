@@ -104,6 +104,7 @@ extension Exchange {
     private func tryAgain(_ downstream: DownstreamConnection, afterMilliseconds wait: Int) {
         triesLeft -= 1
         rewind(downstream)
+        guard hasCaller(downstream) else { return abort(.downstreamGone) }
         downstream.setDeadline(withinDue: nil)
         flags.insert(.backsOff)
         if !worker.backOff.add(self, milliseconds: wait) { backOffEnded() }

@@ -48,9 +48,8 @@ extension EndpointPool {
     /// The exchange has done with its stream, which ends here if it has not ended yet.
     func endStream(_ connection: UpstreamConnection, of session: HTTP2Upstream) {
         connection.exchange = nil
-        connection.close()
-        connection.input.release()
-        connection.output.release()
+        connection.rest()
+        session.keep(connection)
         capacity.streamEnded()
         streamCount -= 1
         session.flushSoon()

@@ -15,6 +15,8 @@ final class HTTP2Upstream: HTTP2Connection {
     /// Streams taken before the connect ended.
     private var waiting: [UpstreamConnection] = []
     private(set) var servedCount = 0
+    /// For streams to come; as many as were open at once.
+    private var spare: [UpstreamConnection] = []
     private var idleDeadlineRuns = false
 
     init(
@@ -40,11 +42,23 @@ final class HTTP2Upstream: HTTP2Connection {
 
     func openStream() -> UpstreamConnection? {
         guard isOpen, let stream = session.open() else { return nil }
-        let connection = UpstreamConnection(stream, of: self, isConnecting: isConnecting, pool: pool, buffers: buffers)
+        let connection = connection(for: stream)
         if isConnecting { waiting.append(connection) }
         servedCount += 1
         idleDeadlineRuns = false
         return connection
+    }
+
+    private func connection(for stream: HTTP2Stream) -> UpstreamConnection {
+        guard let connection = spare.popLast() else {
+            return UpstreamConnection(stream, of: self, isConnecting: isConnecting, pool: pool, buffers: buffers)
+        }
+        connection.reuse(for: stream, isConnecting: isConnecting)
+        return connection
+    }
+
+    func keep(_ connection: UpstreamConnection) {
+        if isOpen { spare.append(connection) }
     }
 
     override var mayTakeMore: Bool { super.mayTakeMore && !isConnecting }
@@ -99,5 +113,8 @@ final class HTTP2Upstream: HTTP2Connection {
 
     private func leavePool() { pool.sessionLeft(self) }
 
-    override func ended() { leavePool() }
+    override func ended() {
+        spare.removeAll()
+        leavePool()
+    }
 }

@@ -18,7 +18,7 @@ final class UpstreamConnection: Socket {
     /// The peer's address as spans carry it.
     let endpoint: EndpointAddress
     /// What carries it, if it is no socket of its own.
-    let stream: HTTP2Stream?
+    private(set) var stream: HTTP2Stream?
     private let session: HTTP2Upstream?
     private(set) var isConnecting: Bool
     /// How many exchanges it has served whole. An idle one may have been closed by its peer just now.
@@ -58,6 +58,22 @@ final class UpstreamConnection: Socket {
         super.init(carrier: stream, on: session.loop)
     }
 
+    /// Another stream of the same HTTP/2 connection, when the last one has ended.
+    func reuse(for stream: HTTP2Stream, isConnecting: Bool) {
+        self.stream = stream
+        self.isConnecting = isConnecting
+        useCount = 1
+        reopen(carrier: stream)
+    }
+
+    /// A stream has ended, or is cut now.
+    func rest() {
+        rest(isCut: false)
+        stream = nil
+        input.release()
+        output.release()
+    }
+
     /// Whether the peer may have closed before it saw the request, through no fault of it.
     var mayLoseRace: Bool { useCount > 0 || stream != nil }
 
@@ -93,6 +109,7 @@ final class UpstreamConnection: Socket {
 
     /// - Parameter errno: how the connect ended; 0 is well.
     func connected(errno: CInt) {
+        guard isConnecting else { return }
         isConnecting = false
         exchange?.upstreamConnected(self, errno: errno)
     }

@@ -9,6 +9,8 @@ final class ListenerContext {
     let number: UInt16
     let httpVersion: Configuration.ListenerProtocol
     let tracing: TracingContext
+    /// Whether its exchanges are CLIENT spans: calls of the app beside us, each one span.
+    let callsOut: Bool
     let trust: Trust
     let timeouts: Configuration.ClientTimeouts
     let headLimits: HeadLimits
@@ -41,6 +43,7 @@ final class ListenerContext {
         self.number = number
         httpVersion = listener.httpVersion
         tracing = TracingContext(configuration.tracing)
+        callsOut = configuration.tracing.mode == .sidecar && listener.direction == .outbound
         trust = listener.trust
         timeouts = listener.timeouts
         headLimits = configuration.limits.head

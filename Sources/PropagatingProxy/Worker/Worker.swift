@@ -30,6 +30,7 @@ final class Worker {
     private var isFinishing = false
 
     private static let farewellMilliseconds = 500
+    private static let sweepSeconds = 10
     /// For handshakes that are under way when the worker begins to finish: closing the listening
     /// socket between the two ends of one would reset a connection its peer believes in.
     private static let lastCallMilliseconds = 100
@@ -44,6 +45,7 @@ final class Worker {
     private(set) var openCount = 0
     /// Of those, the ones that speak HTTP/2.
     private var http2Count = 0
+    private var secondsToSweep = sweepSeconds
     private let connectionLimit: Int
     private let bufferPages: Int
     private let overloadMarks: OverloadMarks
@@ -145,6 +147,11 @@ final class Worker {
         epochOffset = Clock.epochMicroseconds &- Clock.monotonicMicroseconds
         for upstream in upstreams { upstream.retryBudget.secondPassed() }
         publishGauges()
+        secondsToSweep -= 1
+        if secondsToSweep == 0 {
+            secondsToSweep = Self.sweepSeconds
+            if http2Count > 0 { for connection in downstreams { connection?.sweep() } }
+        }
         if isPressed { relieve() }
         tellOfRefusals()
     }

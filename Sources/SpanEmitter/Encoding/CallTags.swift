@@ -13,7 +13,6 @@ extension TagWriter {
     func writeZipkinCall<Format: SpanFormat>(
         _ span: inout SpanRecord, _ format: inout Format, _ out: inout ByteWriter
     ) {
-        guard span.grpcStatus.isCall else { return }
         writeCallPath(&span, &format, &out)
         writeStatus("grpc.status_code", &span, &format, &out)
         if span.grpcStatus.isKnown, span.grpcStatus != .ok {
@@ -25,7 +24,6 @@ extension TagWriter {
     func writeEnvoyCall<Format: SpanFormat>(
         _ span: inout SpanRecord, _ format: inout Format, _ out: inout ByteWriter
     ) {
-        guard span.grpcStatus.isCall else { return }
         format.tag("grpc.path", span.texts.path, into: &out, unlessEmpty: true)
         format.tag("grpc.authority", span.texts.host, into: &out, unlessEmpty: true)
         writeStatus("grpc.status_code", &span, &format, &out)

@@ -95,7 +95,7 @@ struct TagWriter: ~Copyable {
         writeMethod("http.method", &span, &format, &out)
         format.tag("http.path", span.texts.path, into: &out, unlessEmpty: true)
         if span.status > 0 { format.tag("http.status_code", number: UInt64(span.status), into: &out) }
-        writeZipkinCall(&span, &format, &out)
+        if span.grpcStatus.isCall { writeZipkinCall(&span, &format, &out) }
         if span.isError { writeFailure("error", &span, &format, &out) }
         writeLocalReason(&span, &format, &out)
         if span.kind == .server { format.tag("http.route", routes[Int(span.route)], into: &out, unlessEmpty: true) }
@@ -187,7 +187,7 @@ struct TagWriter: ~Copyable {
             writeAddress("peer.address", &span, &format, &out)
         }
         writeResend("retry.count", &span, &format, &out)
-        writeEnvoyCall(&span, &format, &out)
+        if span.grpcStatus.isCall { writeEnvoyCall(&span, &format, &out) }
         let isCut = span.status == 0 ? span.isError : false
         if isCut || span.status >= 500 || span.isFaultyCall {
             format.tag("error", words[Word.yes.rawValue], into: &out)

@@ -586,15 +586,20 @@ def judge(case, res, ours, trace):
 
 def address(text):
     """HOST:PORT, or @FILE that will hold it."""
-    if text.startswith("@"):
-        deadline = time.monotonic() + 60
-        while not (os.path.exists(text[1:]) and open(text[1:]).read().endswith("\n")):
-            if time.monotonic() > deadline:
-                sys.exit("no proxy address in %s" % text[1:])
-            time.sleep(0.02)
-        text = open(text[1:]).read().strip()
-    h, _, p = text.rpartition(":")
+    h, _, p = content(text).rpartition(":")
     return h, int(p)
+
+
+def content(text):
+    """The text, or what @FILE will hold."""
+    if not text.startswith("@"):
+        return text
+    deadline = time.monotonic() + 60
+    while not (os.path.exists(text[1:]) and open(text[1:]).read().endswith("\n")):
+        if time.monotonic() > deadline:
+            sys.exit("nothing in %s" % text[1:])
+        time.sleep(0.02)
+    return open(text[1:]).read().strip()
 
 
 def main():

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import http.client
 import json
+import os
 import shutil
 import subprocess
 import time
@@ -13,9 +14,19 @@ from pathlib import Path
 from typing import Protocol
 
 from collector import Collector
+from command import Say
 from decode_json import read_v2
 from processes import Program, Programs, free_ports
-from tree import EDGE, Trace, assemble
+from tree import Trace, assemble
+
+ENCODINGS = {
+    "v1-thrift": "/api/v1/spans",
+    "v1-json": "/api/v1/spans",
+    "v2-json": "/api/v2/spans",
+    "v2-proto": "/api/v2/spans",
+    "otlp": "/v1/traces",
+}
+"""The paths the proxy posts to, by its name for the encoding."""
 
 
 class Backend(Protocol):
@@ -103,7 +114,7 @@ class Zipkin:
         return traces
 
     def _traces(self, limit: int) -> list[Trace]:
-        found = json.loads(self._get(f"/api/v2/traces?serviceName={EDGE}&limit={limit + 10}"))
+        found = json.loads(self._get(f"/api/v2/traces?limit={limit + 10}"))
         ids = [spans[0]["traceId"] for spans in found]
         return sorted(map(self._trace, ids), key=lambda trace: trace.spans[0].timestamp)
 
@@ -180,6 +191,18 @@ class OpenTelemetryCollector:
     def stop(self) -> None:
         """Closes the built-in collector; the program is stopped with the others."""
         self.behind.stop()
+
+
+def choose_backend(programs: Programs, encoding: str, say: Say) -> Backend:
+    """The collector this run uses, by the environment."""
+    jar, otelcol = os.environ.get("ZIPKIN_JAR"), os.environ.get("OTELCOL")
+    if encoding == "otlp" and otelcol:
+        return OpenTelemetryCollector(programs, otelcol)
+    if jar and encoding != "otlp":
+        return Zipkin(programs, jar)
+    if jar:
+        say("Zipkin takes no OTLP: the built-in collector is used (set OTELCOL to go through a real one)")
+    return BuiltIn()
 
 
 def screenshot(url: str, file: Path, directory: Path) -> str:
