@@ -155,12 +155,14 @@ private enum ConnectionField {
 
 /// The context of a trace and the id of a request, in any case.
 private func isNeverTheSame(_ name: UnsafePointer<UInt8>, _ count: Int) -> Bool {
-    switch count {
-    case 2: unsafe isWord(name, "b3")
-    case 10: unsafe isWord(name, "tracestate")
-    case 11: unsafe isWord(name, "x-b3-spanid") || isWord(name, "traceparent")
-    case 12: unsafe isWord(name, "x-b3-traceid") || isWord(name, "x-request-id")
-    case 17: unsafe isWord(name, "x-b3-parentspanid")
+    // Most other fields differ in the first byte or in the length.
+    switch unsafe (count, name[0] | 0x20) {
+    case (2, 0x62): unsafe isWord(name, "b3")
+    case (10, 0x74): unsafe isWord(name, "tracestate")
+    case (11, 0x74): unsafe isWord(name, "traceparent")
+    case (11, 0x78): unsafe isWord(name, "x-b3-spanid")
+    case (12, 0x78): unsafe isWord(name, "x-b3-traceid") || isWord(name, "x-request-id")
+    case (17, 0x78): unsafe isWord(name, "x-b3-parentspanid")
     default: false
     }
 }

@@ -225,7 +225,7 @@ class Caller:
 
     def __init__(self, target, options=()):
         further = [("grpc.use_local_subchannel_pool", 1), ("grpc.initial_reconnect_backoff_ms", 100),
-                   ("grpc.min_reconnect_backoff_ms", 100), ("grpc.max_reconnect_backoff_ms", 500)]
+                   ("grpc.max_reconnect_backoff_ms", 500)]
         self.channel = grpc.aio.insecure_channel(target, [*UNLIMITED, *further, *options])
 
     async def __aenter__(self):
