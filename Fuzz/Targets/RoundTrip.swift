@@ -14,7 +14,9 @@ final class RoundTrip {
     private var downward: Buffer
     private var exchanges: [Exchanged] = []
 
-    init(_ input: ArraySlice<UInt8>, _ pool: BufferPool, size: Int) throws(BrokenLaw) {
+    init(
+        _ input: ArraySlice<UInt8>, _ pool: BufferPool, _ memory: SessionMemory, size: Int
+    ) throws(BrokenLaw) {
         feed = Feed(Array(input))
         self.pool = pool
         self.size = size
@@ -23,8 +25,8 @@ final class RoundTrip {
         // What is cut small makes many small frames, which are no flood here.
         limits.windowUpdates = 100_000
         do {
-            client = try HTTP2Session(.client, limits: limits, buffers: pool)
-            server = try HTTP2Session(.server, limits: limits, buffers: pool)
+            client = try HTTP2Session(.client, limits: limits, buffers: pool, memory: memory)
+            server = try HTTP2Session(.server, limits: limits, buffers: pool, memory: memory)
         } catch { throw BrokenLaw(law: "no session: \(error)") }
         upward = Buffer(pool: pool)
         downward = Buffer(pool: pool)

@@ -30,9 +30,9 @@ final class SessionOwner {
     private var out: Buffer
     private var frames: PlainFrames
 
-    init(_ role: HTTP2Session.Role, _ limits: HTTP2Limits, _ pool: BufferPool) throws {
+    init(_ role: HTTP2Session.Role, _ limits: HTTP2Limits, _ pool: BufferPool, _ memory: SessionMemory?) throws {
         self.pool = pool
-        session = try HTTP2Session(role, limits: limits, buffers: pool)
+        session = try HTTP2Session(role, limits: limits, buffers: pool, memory: memory)
         isServer = role == .server
         out = Buffer(pool: pool)
         frames = PlainFrames(ofClient: role == .client)

@@ -9,34 +9,41 @@ import HTTP2
 /// Input: a byte that chooses what is done and the pieces, a byte for the limits; then frames as a peer writes them, or
 /// steps as `SessionScript` or `RoundTrip` reads them.
 final class SessionTarget: FuzzTarget {
+    /// Shared by sessions, as a worker's are; others ask `malloc`, which AddressSanitizer watches.
+    private let memory = SessionMemory()
+    private let buffers = BufferPool(limit: 2000)
+    private let fewBuffers = BufferPool(limit: 6)
+
     func check(_ input: [UInt8]) throws(BrokenLaw) {
         guard input.count > 2 else { return }
-        let pool = BufferPool(limit: input[1] & 8 == 0 ? 2000 : 6)
+        let memory = input[1] & 64 == 0 ? nil : memory
+        let isTrip = input[0] >> 4 & 7 > 5
+        let pool = isTrip || input[1] & 8 == 0 ? buffers : fewBuffers
         weak var left: HTTP2Session?
         do {
             let limits = Self.limits(input[1])
             let size = Pieces.size(input[0], of: input.count)
             switch input[0] >> 4 & 7 {
             case 0, 1:
-                let owner = try Self.owner(.server, limits, pool)
+                let owner = try Self.owner(.server, limits, pool, memory)
                 left = owner.session
                 try receive(input, size, owner)
             case 2:
-                let owner = try Self.owner(.client, limits, pool)
+                let owner = try Self.owner(.client, limits, pool, memory)
                 left = owner.session
                 try receive(input, size, owner)
             case 3, 4:
-                let owner = try Self.owner(.server, limits, pool)
+                let owner = try Self.owner(.server, limits, pool, memory)
                 left = owner.session
                 var script = SessionScript(input[2...], owner, size: size)
                 try script.run()
             case 5:
-                let owner = try Self.owner(.client, limits, pool)
+                let owner = try Self.owner(.client, limits, pool, memory)
                 left = owner.session
                 var script = SessionScript(input[2...], owner, size: size)
                 try script.run()
             default:
-                let trip = try RoundTrip(input[2...], BufferPool(limit: 2000), size: size)
+                let trip = try RoundTrip(input[2...], pool, self.memory, size: size)
                 left = trip.client
                 try trip.run()
             }
@@ -60,9 +67,11 @@ final class SessionTarget: FuzzTarget {
     }
 
     private static func owner(
-        _ role: HTTP2Session.Role, _ limits: HTTP2Limits, _ pool: BufferPool
+        _ role: HTTP2Session.Role, _ limits: HTTP2Limits, _ pool: BufferPool, _ memory: SessionMemory?
     ) throws(BrokenLaw) -> SessionOwner {
-        do { return try SessionOwner(role, limits, pool) } catch { throw BrokenLaw(law: "no session: \(error)") }
+        do {
+            return try SessionOwner(role, limits, pool, memory)
+        } catch { throw BrokenLaw(law: "no session: \(error)") }
     }
 
     /// Bytes as they are, to an owner that does what is usual.
