@@ -21,6 +21,9 @@ struct HeadText: ~Copyable {
         case noMemory
     }
 
+    /// A head of up to so many times the limit is read, and answered 431.
+    private static let patience = 4
+
     private(set) var kind = Kind.trailers
     private(set) var flaw: Flaw?
     /// The text so far; whoever takes a complete head swaps it away.
@@ -59,9 +62,19 @@ struct HeadText: ~Copyable {
         forgetPseudoFields()
     }
 
-    /// Takes one field; after a flaw it only looks away.
-    mutating func add(_ name: OpaquePointer, _ value: OpaquePointer) {
-        guard flaw == nil else { return }
+    /// Takes one field; after a flaw it only counts.
+    ///
+    /// - Returns: `false` when the head is so far beyond the limits that it is not worth reading to its end.
+    mutating func add(_ name: OpaquePointer, _ value: OpaquePointer) -> Bool {
+        guard flaw == nil else {
+            fieldBytes += unsafe bytes(of: name).count + bytes(of: value).count + 32
+            return fieldBytes <= Self.patience * limits.fieldBytes
+        }
+        unsafe take(name, value)
+        return true
+    }
+
+    private mutating func take(_ name: OpaquePointer, _ value: OpaquePointer) {
         let nameBytes = unsafe bytes(of: name)
         let valueBytes = unsafe bytes(of: value)
         fieldBytes += nameBytes.count + valueBytes.count + 32

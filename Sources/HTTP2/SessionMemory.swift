@@ -24,7 +24,7 @@ public final class SessionMemory {
 
     deinit {
         for index in unsafe waiting.indices {
-            var piece = unsafe waiting[index]
+            var piece = unsafe waiting[index]  // bounded: its own index
             while let here = unsafe piece {
                 unsafe piece = here.load(as: UnsafeMutableRawPointer?.self)
                 unsafe free(here - Self.headerSize)

@@ -68,13 +68,14 @@ private func headBegins(
 }
 
 private func fieldReceived(
-    _: OpaquePointer?, _: UnsafePointer<nghttp2_frame>?, _ name: OpaquePointer?, _ value: OpaquePointer?, _: UInt8,
-    _ context: UnsafeMutableRawPointer?
+    _: OpaquePointer?, _ frame: UnsafePointer<nghttp2_frame>?, _ name: OpaquePointer?, _ value: OpaquePointer?,
+    _: UInt8, _ context: UnsafeMutableRawPointer?
 ) -> CInt {
     guard let name = unsafe name, let value = unsafe value else { return goOn }
     return unsafe withSession(context, otherwise: goOn) {
-        unsafe $0.incoming.add(name, value)
-        return goOn
+        if unsafe $0.incoming.add(name, value) { return goOn }
+        if let frame = unsafe frame { unsafe $0.headAbandoned(FrameNote(frame).id) }
+        return NGHTTP2_ERR_TEMPORAL_CALLBACK_FAILURE.rawValue
     }
 }
 

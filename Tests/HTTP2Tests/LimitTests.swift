@@ -182,6 +182,20 @@ struct LimitTests {
         #expect(!peer.isOver && peer.pool.inUse == 0)
     }
 
+    @Test("A head many times beyond the limits, as a few bytes can make one, is not read to its end")
+    func bomb() throws {
+        let peer = try RawPeer()
+        let pseudo = Frame.request(1).payload
+        // A field of 3,900 bytes enters the table (RFC 7541 §6.2.1), and is named 4,000 times by one byte.
+        let field = [0x40, 1, UInt8(ascii: "x"), 127, 0xbd, 0x1d] + Array(repeating: UInt8(ascii: "v"), count: 3900)
+        peer.send(Frame(.headers, flags: 5, stream: 1, pseudo + field + Array(repeating: 0xbe, count: 4000)))
+        #expect(peer.reset(of: 1) == .enhanceYourCalm && peer.arrived.isEmpty)
+        #expect(peer.session.counts[HTTP2Limit.headerList.rawValue] == 1)
+        #expect(!peer.isOver && peer.pool.inUse == 0)
+        peer.send(Frame.request(3))
+        #expect(peer.arrived.count == 1, "the table is as the peer has it")
+    }
+
     @Test("A head at the limits is taken whole")
     func largestHead() throws {
         let peer = try RawPeer()
