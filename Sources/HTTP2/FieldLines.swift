@@ -73,9 +73,11 @@ struct FieldLines: ~Copyable {
             guard let length = unsafe find(0x0d, line, size - position), let colon = unsafe find(0x3a, line, length)
             else { return false }
             position += length + 2
-            var value = colon + 1
-            while value < length, unsafe line[value] == 0x20 { value += 1 }
-            guard unsafe addLine(line, colon, line + value, length - value, keepsHost: keepsHost) else { return false }
+            // HTTP/2 has no place for blanks around a value (RFC 9113 §8.2.1).
+            var (value, end) = (colon + 1, length)
+            while value < end, unsafe isBlank(line[value]) { value += 1 }
+            while end > value, unsafe isBlank(line[end - 1]) { end -= 1 }
+            guard unsafe addLine(line, colon, line + value, end - value, keepsHost: keepsHost) else { return false }
         }
         return true
     }

@@ -9,11 +9,15 @@ import Testing
 @Suite("Overload")
 struct OverloadTests {
     private static let pagesOfOne = 11
+    /// The responses that are held come only once all their requests have been let in.
+    private let mayFill = Observed(false)
 
     private func stage(_ script: @escaping FakeUpstream.Script = FakeUpstream.echo) throws -> Stage {
-        try Stage(
+        let mayFill = mayFill
+        return try Stage(
             script: { exchange in
                 guard exchange.head.target == "/hold" else { return try script(exchange) }
+                mayFill.wait(seconds: 60) { $0 }
                 let head = "HTTP/1.1 200 OK\r\nX: "
                 try exchange.send(head + String(repeating: "x", count: (Self.pagesOfOne - 1) * 4096 - head.utf8.count))
                 _ = exchange.peer.isClosed(within: 60)
@@ -28,11 +32,14 @@ struct OverloadTests {
     /// Holds about so many pages until the peers are reset.
     private func hold(pages: Int, on stage: Stage) throws -> [Peer] {
         let before = try stage.proxy.metrics()["propagating_proxy_buffers"]
+        let heads = stage.upstream.requests.count
         let peers = try (0..<pages / Self.pagesOfOne).map { _ in
             let peer = try stage.proxy.connect()
             try peer.send(request("GET", "/hold"))
             return peer
         }
+        try stage.upstream.waitForHeads(heads + peers.count)
+        mayFill.change { $0 = true }
         let held = peers.count * Self.pagesOfOne
         let metrics = try stage.proxy.metrics {
             $0["propagating_proxy_buffer_bytes"] >= held * 4096
