@@ -79,7 +79,8 @@ let package = Package(
             name: "IntegrationTests", dependencies: ["TestSupport", "propagating-proxy"], exclude: ["Cases"]),
         // The fuzz targets as ordinary code, to replay what fuzzing once found.
         .testTarget(
-            name: "FuzzTests", dependencies: ["EventLoop", "HTTP1", "Propagation", "PropagatingProxy", "SpanEmitter"],
+            name: "FuzzTests",
+            dependencies: ["EventLoop", "HTTP1", "HTTP2", "Propagation", "PropagatingProxy", "SpanEmitter"],
             path: "Fuzz", exclude: ["CLibFuzzer", "Dictionaries", "Driver", "Package.swift", "Regressions"],
             sources: ["Referees", "Replay", "Targets"]),
     ]

@@ -12,12 +12,14 @@ struct PlainChunks: Equatable {
     /// Of the coding, when it is whole.
     private(set) var byteCount = 0
 
-    /// The trailers that go on: fields of a trace end at this hop.
-    var passedTrailers: [UInt8] {
+    var passedTrailers: [UInt8] { Self.passed(trailers) }
+
+    /// The trailers that go on: fields of a trace end at this hop, and those that could pass for a head's.
+    static func passed(_ trailers: [UInt8]) -> [UInt8] {
         var passed: [UInt8] = []
         for line in trailers.split(separator: 10) {
             let name = String(decoding: line.prefix { $0 != UInt8(ascii: ":") }, as: UTF8.self).lowercased()
-            if !Self.traceFields.contains(name) { passed += line + [10] }
+            if !traceFields.contains(name), !forbiddenTrailers.contains(name) { passed += line + [10] }
         }
         return passed
     }

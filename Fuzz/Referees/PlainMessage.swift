@@ -12,8 +12,10 @@ struct PlainMessage {
     /// What comes behind the head.
     let rest: ArraySlice<UInt8>
 
-    /// - Parameter isRequest: also demands a request line, one Host and a length for every body.
-    init(_ bytes: [UInt8], isRequest: Bool) throws(BrokenLaw) {
+    /// - Parameters:
+    ///   - isRequest: also demands a request line, one Host and a length for every body.
+    ///   - isReceived: the fields need only be lines; what they mean is for the product to judge.
+    init(_ bytes: [UInt8], isRequest: Bool, isReceived: Bool = false) throws(BrokenLaw) {
         var reader = LineReader(bytes[...])
         do {
             let line = try reader.line()
@@ -24,12 +26,12 @@ struct PlainMessage {
             var fields: [PlainField] = []
             while case let line = try reader.line(), !line.isEmpty { fields.append(try PlainField(line)) }
             self.fields = fields
-            framing = try Self.framing(fields)
+            framing = isReceived ? .none : try Self.framing(fields)
         } catch {
             throw BrokenLaw(law: "what is sent is no strict head (\(error)): \(String(decoding: bytes, as: UTF8.self))")
         }
         rest = bytes[reader.position...]
-        guard isRequest else { return }
+        guard isRequest, !isReceived else { return }
         try hold(values("host").count == 1 && values("host") != [[]], "what is sent has not one Host")
     }
 

@@ -11,6 +11,8 @@ struct Arriving: ~Copyable {
     private var rest: ArraySlice<UInt8>
     private let size: Int
     private(set) var consumed = 0
+    /// For a stream, apart from the body.
+    private(set) var trailers: [UInt8] = []
 
     init(_ received: [UInt8], size: Int, pool: BufferPool) {
         buffer = Buffer(pool: pool)
@@ -42,10 +44,12 @@ struct Arriving: ~Copyable {
         } while !relay.isComplete && next()
     }
 
-    /// The sender has closed. Answers whether the body was whole.
-    mutating func close(_ relay: inout BodyRelay, to sent: inout [UInt8]) -> Bool {
+    /// The sender has closed, with trailers if it was a stream. Answers whether the body was whole.
+    mutating func close(_ relay: inout BodyRelay, trailers lines: [UInt8] = [], to sent: inout [UInt8]) -> Bool {
         defer { output.release() }
-        let isWhole = relay.sourceClosed(into: &output)
+        var trailers: [UInt8] = []
+        let isWhole = relay.sourceClosed(trailers: lines.span, into: &output) { Self.add($0, to: &trailers) }
+        self.trailers += trailers
         sent += Self.bytes(of: output, 0..<output.count)
         return isWhole
     }
@@ -77,14 +81,20 @@ struct Arriving: ~Copyable {
 
     private mutating func reframe(_ relay: inout BodyRelay) throws(SyntaxError) -> Int {
         _ = output.reserve()
-        return try Self.reframe(buffer, with: &relay, into: &output)
+        var trailers: [UInt8] = []
+        defer { self.trailers += trailers }
+        return try Self.reframe(buffer, with: &relay, into: &output, &trailers)
     }
 
     /// Apart, so that one buffer is lent while the other is changed.
     private static func reframe(
-        _ buffer: borrowing Buffer, with relay: inout BodyRelay, into output: inout Buffer
+        _ buffer: borrowing Buffer, with relay: inout BodyRelay, into output: inout Buffer, _ trailers: inout [UInt8]
     ) throws(SyntaxError) -> Int {
-        try relay.reframe(buffer.readable, into: &output)
+        try relay.reframe(buffer.readable, into: &output) { add($0, to: &trailers) }
+    }
+
+    private static func add(_ lines: Span<UInt8>, to trailers: inout [UInt8]) {
+        for index in lines.indices { trailers.append(lines[index]) }
     }
 
     /// Leaves 48 bytes of room.

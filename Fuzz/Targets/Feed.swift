@@ -6,6 +6,8 @@ struct Feed {
 
     init(_ input: [UInt8]) { rest = input[...] }
 
+    var isEmpty: Bool { rest.isEmpty }
+
     mutating func byte() -> UInt8 { rest.popFirst() ?? 0 }
 
     mutating func flag() -> Bool { byte() & 1 == 1 }

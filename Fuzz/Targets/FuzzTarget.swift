@@ -24,6 +24,7 @@ public enum FuzzTargets {
             ("h1-request", RequestTarget.self), ("h1-response", ResponseTarget.self), ("chunked", ChunkedTarget.self),
             ("authority", AuthorityTarget.self), ("trace", TraceTarget.self), ("config", ConfigurationTarget.self),
             ("span-json", SpanTarget.self), ("collector", CollectorTarget.self),
+            ("h2-session", SessionTarget.self), ("h2-to-h1", TranslationTarget.self),
         ]
     }
 

@@ -13,6 +13,10 @@ struct RequestPassage {
     private(set) var fields: [FieldTable.Field] = []
     /// Everything that would go upstream.
     private(set) var sent: [UInt8] = []
+    /// Of ``sent``, what is the head.
+    private(set) var headCount = 0
+    /// For a stream, apart from the body.
+    private(set) var trailers: [UInt8] = []
     /// Bytes of the request, of those received.
     private(set) var consumed = 0
     private(set) var isComplete = false
@@ -21,8 +25,11 @@ struct RequestPassage {
     /// - Parameters:
     ///   - size: bytes that arrive at a time.
     ///   - isTight: the upstream's buffer has little room.
+    ///   - stream: how it ended, if the request came on one.
+    ///   - toStream: the request goes on as one.
     init(
-        _ received: [UInt8], through stage: Stage, _ listener: Int, _ limits: HeadLimits, size: Int, isTight: Bool
+        _ received: [UInt8], through stage: Stage, _ listener: Int, _ limits: HeadLimits, size: Int, isTight: Bool,
+        from stream: StreamText? = nil, toStream: Bool = false
     ) {
         isTrusted = stage.downstreams[listener].isTrusted
         var arriving = Arriving(received, size: size, pool: stage.worker.buffers)
@@ -34,13 +41,20 @@ struct RequestPassage {
                 if case .complete(let head) = progress { self.head = head }
                 seenCount = arriving.buffer.count
             }
+            if let stream, head?.framing == BodyFraming.none, !stream.endedWithHead { head?.framing = .untilClose }
             guard let head else { return }
             fields = (0..<stage.worker.fields.count).map { stage.worker.fields[$0] }
-            sent = stage.upstreamHead(head, arriving.buffer, listener)
+            sent = stage.upstreamHead(head, arriving.buffer, listener, toStream: toStream)
+            headCount = sent.count
             arriving.consume(Int(head.length))
-            var relay = BodyRelay(head.framing, to: head.framing == .chunked ? .chunks : .plain)
+            let isOpen = head.framing == .chunked || head.framing == .untilClose
+            var relay = BodyRelay(head.framing, to: toStream ? .stream : isOpen ? .chunks : .plain)
             try arriving.pass(through: &relay, isTight: isTight, to: &sent)
             isComplete = relay.isComplete
+            if let stream, stream.isWhole, !isComplete {
+                isComplete = arriving.close(&relay, trailers: stream.trailers, to: &sent)
+            }
+            trailers = arriving.trailers
         } catch {
             refusal = error
         }

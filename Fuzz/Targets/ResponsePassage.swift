@@ -25,12 +25,22 @@ struct ResponsePassage {
     private(set) var head: ResponseHead?
     /// Everything that would go downstream.
     private(set) var sent: [UInt8] = []
+    /// Of ``sent``, what is the head.
+    private(set) var headCount = 0
+    /// For a stream, apart from the body.
+    private(set) var trailers: [UInt8] = []
     /// Bytes of the response, of those received.
     private(set) var consumed = 0
     private(set) var isComplete = false
     private(set) var writesChunks = false
 
-    init(_ received: [UInt8], through stage: Stage, _ asked: Asked, size: Int, isTight: Bool) {
+    /// - Parameters:
+    ///   - stream: how it ended, if the response came on one.
+    ///   - toStream: the response goes on as one.
+    init(
+        _ received: [UInt8], through stage: Stage, _ asked: Asked, size: Int, isTight: Bool,
+        from stream: StreamText? = nil, toStream: Bool = false
+    ) {
         var arriving = Arriving(received, size: size, pool: stage.worker.buffers)
         do throws(SyntaxError) {
             var seenCount = 0
@@ -41,14 +51,20 @@ struct ResponsePassage {
                 if case .complete(let head) = progress { self.head = head }
                 seenCount = arriving.buffer.count
             }
+            if let stream, stream.endedWithHead { head?.endWithHead(saysLength: true) }
             guard let head else { return }
-            let changes = Self.changes(head, asked)
+            let changes = Self.changes(head, asked, toStream: toStream)
             writesChunks = changes.writesChunks
             sent = stage.downstreamHead(head, arriving.buffer, changes)
+            headCount = sent.count
             arriving.consume(Int(head.length))
-            var relay = BodyRelay(head.framing, to: writesChunks ? .chunks : .plain)
+            var relay = BodyRelay(head.framing, to: toStream ? .stream : writesChunks ? .chunks : .plain)
             try arriving.pass(through: &relay, isTight: isTight, to: &sent)
-            isComplete = relay.isComplete || arriving.close(&relay, to: &sent)
+            isComplete = relay.isComplete
+            if !isComplete, stream?.isWhole ?? true {
+                isComplete = arriving.close(&relay, trailers: stream?.trailers ?? [], to: &sent)
+            }
+            trailers = arriving.trailers
         } catch {
             refusal = error
         }
@@ -56,13 +72,13 @@ struct ResponsePassage {
     }
 
     /// As `Exchange` decides; of 1xx the heads alone pass.
-    private static func changes(_ head: ResponseHead, _ asked: Asked) -> ResponseWriter.Changes {
+    private static func changes(_ head: ResponseHead, _ asked: Asked, toStream: Bool) -> ResponseWriter.Changes {
         var changes = ResponseWriter.Changes()
         guard head.status >= 200 else {
             changes.upgrades = !head.upgrade.isEmpty
             return changes
         }
-        let isOpen = head.framing == .untilClose || head.framing == .chunked
+        let isOpen = !toStream && (head.framing == .untilClose || head.framing == .chunked)
         changes.writesChunks = isOpen && asked.minorVersion == 1
         changes.closes = !asked.keepsAlive || isOpen && asked.minorVersion == 0
         changes.keepsAlive10 = asked.minorVersion == 0 && !changes.closes

@@ -31,7 +31,8 @@ final class Stage {
         for (index, upstream) in configuration.upstreams.enumerated() {
             upstreams.append(
                 try Upstream(
-                    number: UInt16(index + 1), upstream, board: board, resolver: resolver, buffers: worker.buffers,
+                    number: UInt16(index + 1), upstream, board: board, resolver: resolver,
+                    supplies: SessionSupplies(buffers: worker.buffers),
                     seed: 1, log: log, on: loop))
         }
         routes = configuration.listeners.map { listener in

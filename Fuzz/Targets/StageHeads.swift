@@ -31,7 +31,9 @@ extension Stage {
         """
 
     /// What `Exchange` writes to its upstream for a head just parsed from the front of `input`.
-    func upstreamHead(_ head: RequestHead, _ input: borrowing Buffer, _ index: Int) -> [UInt8] {
+    func upstreamHead(
+        _ head: RequestHead, _ input: borrowing Buffer, _ index: Int, toStream: Bool = false
+    ) -> [UInt8] {
         let listener = listeners[index]
         let bytes = input.readable
         let route = listener.route(for: head, in: input, fields: worker.fields) ?? routes[index][0]
@@ -48,7 +50,8 @@ extension Stage {
             + (worker.traceState.isEmpty ? 0 : TraceState.maximumByteCount)
         return [UInt8](capacity: room) { out in
             RequestWriter.write(
-                bytes, head: head, fields: worker.fields, route: route, downstream: downstreams[index], toStream: false,
+                bytes, head: head, fields: worker.fields, route: route, downstream: downstreams[index],
+                toStream: toStream,
                 listener: listener, trace: trace, requestID: facts.mintedRequestID, traceState: worker.traceState,
                 into: &out)
         }

@@ -127,7 +127,7 @@ extension FieldKind {
 
     /// Framing, routing and credential fields, which would be trusted if a receiver merged them into
     /// the head (RFC 9110 §6.5.1).
-    var isForbiddenInTrailers: Bool {
+    public var isForbiddenInTrailers: Bool {
         switch self {
         case .host, .contentLength, .transferEncoding, .expect, .connection, .keepAlive, .proxyConnection, .te,
             .trailer, .upgrade, .http2Settings, .authorization, .proxyAuthorization, .cookie, .setCookie, .forwarded,

@@ -73,9 +73,11 @@ struct FieldLines: ~Copyable {
             guard let length = unsafe find(0x0d, line, size - position), let colon = unsafe find(0x3a, line, length)
             else { return false }
             position += length + 2
-            var value = colon + 1
-            while value < length, unsafe line[value] == 0x20 { value += 1 }
-            guard unsafe addLine(line, colon, line + value, length - value, keepsHost: keepsHost) else { return false }
+            // HTTP/2 has no place for blanks around a value (RFC 9113 §8.2.1).
+            var (value, end) = (colon + 1, length)
+            while value < end, unsafe isBlank(line[value]) { value += 1 }
+            while end > value, unsafe isBlank(line[end - 1]) { end -= 1 }
+            guard unsafe addLine(line, colon, line + value, end - value, keepsHost: keepsHost) else { return false }
         }
         return true
     }
@@ -151,14 +153,17 @@ private enum ConnectionField {
     }
 }
 
+// bounded: no name is empty
 /// The context of a trace and the id of a request, in any case.
 private func isNeverTheSame(_ name: UnsafePointer<UInt8>, _ count: Int) -> Bool {
-    switch count {
-    case 2: unsafe isWord(name, "b3")
-    case 10: unsafe isWord(name, "tracestate")
-    case 11: unsafe isWord(name, "x-b3-spanid") || isWord(name, "traceparent")
-    case 12: unsafe isWord(name, "x-b3-traceid") || isWord(name, "x-request-id")
-    case 17: unsafe isWord(name, "x-b3-parentspanid")
+    // Most other fields differ in the first byte or in the length.
+    switch unsafe (count, name[0] | 0x20) {
+    case (2, 0x62): unsafe isWord(name, "b3")
+    case (10, 0x74): unsafe isWord(name, "tracestate")
+    case (11, 0x74): unsafe isWord(name, "traceparent")
+    case (11, 0x78): unsafe isWord(name, "x-b3-spanid")
+    case (12, 0x78): unsafe isWord(name, "x-b3-traceid") || isWord(name, "x-request-id")
+    case (17, 0x78): unsafe isWord(name, "x-b3-parentspanid")
     default: false
     }
 }

@@ -15,9 +15,17 @@ public final class HTTP2Session {
         case client
     }
 
+    /// Of the libnghttp2 found at run time.
+    public static var libraryVersion: String {
+        guard let found = unsafe nghttp2_version(0) else { return "unknown" }
+        return unsafe String(cString: found.pointee.version_str)
+    }
+
     let role: Role
     let limits: HTTP2Limits
     private let buffers: BufferPool
+    /// What libnghttp2's own memory is taken from.
+    private let memory: SessionMemory?
     /// `nghttp2_session *`.
     let handle: OpaquePointer
 
@@ -73,11 +81,16 @@ public final class HTTP2Session {
     private var goAwayAnnounced = false
 
     /// A session that has its SETTINGS and the connection's window to write.
-    public init(_ role: Role, limits: HTTP2Limits, buffers: BufferPool) throws(HTTP2Error) {
+    ///
+    /// - Parameter memory: shared by the sessions of one thread; `nil`: each asks `malloc`.
+    public init(
+        _ role: Role, limits: HTTP2Limits, buffers: BufferPool, memory: SessionMemory? = nil
+    ) throws(HTTP2Error) {
+        self.memory = memory
         self.role = role
         self.limits = limits
         self.buffers = buffers
-        guard let handle = unsafe makeSession(role, limits) else { throw .outOfMemory }
+        guard let handle = unsafe makeSession(role, limits, memory) else { throw .outOfMemory }
         unsafe self.handle = handle
         watch = FrameWatch(limits, prefaceBytes: role == .server ? 24 : 0, watchesPeerStreams: role == .server)
         incoming = HeadText(limits: limits, pool: buffers)
@@ -86,7 +99,10 @@ public final class HTTP2Session {
         submitSettings()
     }
 
-    deinit { unsafe nghttp2_session_del(handle) }
+    deinit {
+        incoming.forgetPseudoFields()
+        unsafe nghttp2_session_del(handle)
+    }
 
     private func submitSettings() {
         let window = (NGHTTP2_SETTINGS_INITIAL_WINDOW_SIZE, limits.streamWindow)

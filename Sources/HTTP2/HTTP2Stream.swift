@@ -130,7 +130,9 @@ public final class HTTP2Stream: Carrier {
 
     public override func awaitWritable() {
         awaitsRoom = true
-        if failure != 0 || isClosed || hasRoom { note(.writable) }
+        guard failure != 0 || isClosed || hasRoom else { return }
+        note(.writable)
+        session?.touch()  // so that the owner asks for news
     }
 
     /// Field lines, each `name: value CRLF`, that go behind the body.

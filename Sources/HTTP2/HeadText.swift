@@ -21,6 +21,9 @@ struct HeadText: ~Copyable {
         case noMemory
     }
 
+    /// A head of up to so many times the limit is read, and answered 431.
+    private static let patience = 4
+
     private(set) var kind = Kind.trailers
     private(set) var flaw: Flaw?
     /// The text so far; whoever takes a complete head swaps it away.
@@ -59,9 +62,19 @@ struct HeadText: ~Copyable {
         forgetPseudoFields()
     }
 
-    /// Takes one field; after a flaw it only looks away.
-    mutating func add(_ name: OpaquePointer, _ value: OpaquePointer) {
-        guard flaw == nil else { return }
+    /// Takes one field; after a flaw it only counts.
+    ///
+    /// - Returns: `false` when the head is so far beyond the limits that it is not worth reading to its end.
+    mutating func add(_ name: OpaquePointer, _ value: OpaquePointer) -> Bool {
+        guard flaw == nil else {
+            fieldBytes += unsafe bytes(of: name).count + bytes(of: value).count + 32
+            return fieldBytes <= Self.patience * limits.fieldBytes
+        }
+        unsafe take(name, value)
+        return true
+    }
+
+    private mutating func take(_ name: OpaquePointer, _ value: OpaquePointer) {
         let nameBytes = unsafe bytes(of: name)
         let valueBytes = unsafe bytes(of: value)
         fieldBytes += nameBytes.count + valueBytes.count + 32
@@ -216,7 +229,8 @@ struct HeadText: ~Copyable {
         return unsafe value
     }
 
-    private mutating func forgetPseudoFields() {
+    /// Lets go of what libnghttp2 counts.
+    mutating func forgetPseudoFields() {
         unsafe drop(method, path, authorityValue)
         unsafe (method, path, authorityValue) = (nil, nil, nil)
     }
@@ -250,12 +264,31 @@ private func equals(_ bytes: UnsafeBufferPointer<UInt8>, _ text: StaticString) -
 
 /// CR, LF, NUL and the like: libnghttp2 refuses them; that no line can be forged does not hang on it alone.
 private func hasControls(_ bytes: UnsafeBufferPointer<UInt8>) -> Bool {
-    var found: UInt8 = 0
-    for index in bytes.indices {
-        let byte = unsafe bytes[index]
-        found |= (byte < 0x20 && byte != 0x09) || byte == 0x7f ? 1 : 0
+    guard let start = bytes.baseAddress else { return false }
+    var index = 0
+    while index + 8 <= bytes.count {
+        let word = unsafe UnsafeRawPointer(start + index).loadUnaligned(as: UInt64.self)
+        if mayHoldControls(word), unsafe hasControl(bytes, from: index, to: index + 8) { return true }
+        index += 8
     }
-    return found != 0
+    return unsafe hasControl(bytes, from: index, to: bytes.count)
+}
+
+/// Whether one of eight bytes is below 0x20 or is 0x7f; a byte behind such a one may be taken for one too.
+private func mayHoldControls(_ word: UInt64) -> Bool {
+    let tops: UInt64 = 0x8080_8080_8080_8080
+    let deletes = word ^ 0x7f7f_7f7f_7f7f_7f7f
+    let low = (word &- 0x2020_2020_2020_2020) & ~word
+    return (low | ((deletes &- 0x0101_0101_0101_0101) & ~deletes)) & tops != 0
+}
+
+// bounded: by the caller
+private func hasControl(_ bytes: UnsafeBufferPointer<UInt8>, from start: Int, to end: Int) -> Bool {
+    for index in start..<end {
+        let byte = unsafe bytes[index]
+        if (byte < 0x20 && byte != 0x09) || byte == 0x7f { return true }
+    }
+    return false
 }
 
 private func hasBlanksOrControls(_ bytes: UnsafeBufferPointer<UInt8>) -> Bool {

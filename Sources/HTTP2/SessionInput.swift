@@ -14,6 +14,17 @@ extension HTTP2Session {
         }
     }
 
+    /// A head is far too large: libnghttp2 need not look at the rest of its fields.
+    func headAbandoned(_ id: Int32) {
+        incoming.begin(.trailers)
+        count(.headerList)
+        charge(nil)
+        let known = stream(id)
+        known?.isCharged = true
+        unsafe nghttp2_submit_rst_stream(handle, 0, id, HTTP2ErrorCode.enhanceYourCalm.rawValue)
+        known?.fail(ECONNRESET)
+    }
+
     /// A whole frame has been read and found good.
     func frameReceived(_ frame: FrameNote) {
         switch frame.type {

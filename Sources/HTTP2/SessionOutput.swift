@@ -31,8 +31,9 @@ extension HTTP2Session {
         let isAccepted =
             switch (stream.endQueued && !hasBody, hasTrailers) {
             case (true, false): submitHead(stream, flags: UInt8(NGHTTP2_FLAG_END_STREAM.rawValue))
-            case (true, true): submitHead(stream, flags: 0) && submitTrailers(stream)
-            case (false, _): submitHeadWithBody(stream)
+            case (true, true) where role == .server: submitHead(stream, flags: 0) && submitTrailers(stream)
+            // libnghttp2 would frame a request's trailers before its head, if it had them at once.
+            case (true, true), (false, _): submitHeadWithBody(stream)
             }
         stream.pending.consume(stream.headCount)
         stream.headCount = 0

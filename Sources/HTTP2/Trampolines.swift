@@ -6,7 +6,7 @@ import EventLoop
 private let goOn: CInt = 0
 
 /// A session of libnghttp2 with our callbacks; `nil` without memory.
-func makeSession(_ role: HTTP2Session.Role, _ limits: HTTP2Limits) -> OpaquePointer? {
+func makeSession(_ role: HTTP2Session.Role, _ limits: HTTP2Limits, _ memory: SessionMemory?) -> OpaquePointer? {
     var callbacks: OpaquePointer?
     guard unsafe nghttp2_session_callbacks_new(&callbacks) == 0, let callbacks = unsafe callbacks else { return nil }
     defer { unsafe nghttp2_session_callbacks_del(callbacks) }
@@ -16,11 +16,10 @@ func makeSession(_ role: HTTP2Session.Role, _ limits: HTTP2Limits) -> OpaquePoin
     unsafe set(callbacks)
     unsafe set(option, limits)
     var session: OpaquePointer?
-    let outcome =
-        role == .server
-        ? unsafe nghttp2_session_server_new2(&session, callbacks, nil, option)
-        : unsafe nghttp2_session_client_new2(&session, callbacks, nil, option)
-    return outcome == 0 ? unsafe session : nil
+    let create = unsafe role == .server ? nghttp2_session_server_new3 : nghttp2_session_client_new3
+    guard let memory else { return unsafe create(&session, callbacks, nil, option, nil) == 0 ? session : nil }
+    var functions = unsafe memory.functions
+    return unsafe create(&session, callbacks, nil, option, &functions) == 0 ? session : nil
 }
 
 private func set(_ option: OpaquePointer, _ limits: HTTP2Limits) {
@@ -28,6 +27,8 @@ private func set(_ option: OpaquePointer, _ limits: HTTP2Limits) {
     unsafe nghttp2_option_set_no_auto_window_update(option, 1)
     // Only for the priorities of RFC 7540, at the price of one closed stream kept for each open one.
     unsafe nghttp2_option_set_no_closed_streams(option, 1)
+    // Our own budget for resets knows of streams that ended well; the library's would end connections it lets live.
+    unsafe nghttp2_option_set_stream_reset_rate_limit(option, 1 << 30, 1 << 30)
     unsafe nghttp2_option_set_max_outbound_ack(option, limits.unreadAcknowledgements)
     unsafe nghttp2_option_set_max_settings(option, limits.settingsEntries)
     unsafe nghttp2_option_set_max_continuations(option, limits.continuations)
@@ -67,13 +68,14 @@ private func headBegins(
 }
 
 private func fieldReceived(
-    _: OpaquePointer?, _: UnsafePointer<nghttp2_frame>?, _ name: OpaquePointer?, _ value: OpaquePointer?, _: UInt8,
-    _ context: UnsafeMutableRawPointer?
+    _: OpaquePointer?, _ frame: UnsafePointer<nghttp2_frame>?, _ name: OpaquePointer?, _ value: OpaquePointer?,
+    _: UInt8, _ context: UnsafeMutableRawPointer?
 ) -> CInt {
     guard let name = unsafe name, let value = unsafe value else { return goOn }
     return unsafe withSession(context, otherwise: goOn) {
-        unsafe $0.incoming.add(name, value)
-        return goOn
+        if unsafe $0.incoming.add(name, value) { return goOn }
+        if let frame = unsafe frame { unsafe $0.headAbandoned(FrameNote(frame).id) }
+        return NGHTTP2_ERR_TEMPORAL_CALLBACK_FAILURE.rawValue
     }
 }
 

@@ -56,6 +56,19 @@ struct ExchangeTests {
         #expect(opened.trailerText == "grpc-status: 0\r\n")
     }
 
+    @Test("A request's head and trailers without a body arrive as such")
+    func requestHeadAndTrailers() throws {
+        let pair = try Pair()
+        let opened = try #require(pair.client.open())
+        _ = opened.send(text: post)
+        opened.sendTrailers(Array("x-sum: 0\r\n".utf8).span)
+        opened.shutdownWrite()
+        pair.carry()
+        let arrived = try #require(pair.server.takeNews())
+        #expect(arrived.readAll(pair.pool) == Received(text: post, isEnded: true))
+        #expect(arrived.trailerText == "x-sum: 0\r\n")
+    }
+
     @Test("Request trailers arrive, and both directions flow before either ends")
     func duplex() throws {
         let pair = try Pair()
@@ -160,6 +173,14 @@ struct ExchangeTests {
         let (_, arrived) = try pair.exchange(request)
         let expected = "GET / HTTP/1.1\r\nhost: a\r\nx-b: c\r\ncookie: a=1; b=2; c=3\r\n\r\n"
         #expect(arrived.readAll(pair.pool).text == expected)
+    }
+
+    @Test("Blanks around a value stay behind (RFC 9113 §8.2.1)")
+    func blanks() throws {
+        let pair = try Pair()
+        let request = "GET / HTTP/1.1\r\nhost:\ta \r\nx-b: \t c\td\t \r\nx-e: \t \r\n\r\n"
+        let (_, arrived) = try pair.exchange(request)
+        #expect(arrived.readAll(pair.pool).text == "GET / HTTP/1.1\r\nhost: a\r\nx-b: c\td\r\nx-e: \r\n\r\n")
     }
 
     @Test("Fields of an HTTP/1.1 connection stay behind; of TE only trailers goes on (RFC 9113 §8.2.2)")

@@ -96,7 +96,7 @@ struct LimitTests {
     @Test("Cancelled requests among as many that end well are no flood")
     func mixedResets() throws {
         let peer = try RawPeer()
-        for id in stride(from: 1, to: 2000, by: 4) as StrideTo<UInt32> {
+        for id in stride(from: 1, to: 12_000, by: 4) as StrideTo<UInt32> {
             peer.send(Frame.request(id))
             let stream = try #require(peer.arrived.last)
             _ = stream.send(text: ok)
@@ -180,6 +180,20 @@ struct LimitTests {
         peer.read()
         #expect(peer.frames.contains { $0.kind == .headers && $0.flags & 1 == 1 })
         #expect(!peer.isOver && peer.pool.inUse == 0)
+    }
+
+    @Test("A head many times beyond the limits, as a few bytes can make one, is not read to its end")
+    func bomb() throws {
+        let peer = try RawPeer()
+        let pseudo = Frame.request(1).payload
+        // A field of 3,900 bytes enters the table (RFC 7541 §6.2.1), and is named 4,000 times by one byte.
+        let field = [0x40, 1, UInt8(ascii: "x"), 127, 0xbd, 0x1d] + Array(repeating: UInt8(ascii: "v"), count: 3900)
+        peer.send(Frame(.headers, flags: 5, stream: 1, pseudo + field + Array(repeating: 0xbe, count: 4000)))
+        #expect(peer.reset(of: 1) == .enhanceYourCalm && peer.arrived.isEmpty)
+        #expect(peer.session.counts[HTTP2Limit.headerList.rawValue] == 1)
+        #expect(!peer.isOver && peer.pool.inUse == 0)
+        peer.send(Frame.request(3))
+        #expect(peer.arrived.count == 1, "the table is as the peer has it")
     }
 
     @Test("A head at the limits is taken whole")

@@ -74,6 +74,16 @@ struct BodyRelayTests {
         #expect(result.out == "1\r\nx\r\n0\r\nX-Sum: 1\r\nY: b3: 1\r\nZ:\r\n\r\n")
     }
 
+    @Test("Trailers of a stream that could pass for a head's fields do not go on")
+    func trailersOfStream() {
+        let lines = "Content-Length: 99\r\nx-sum: 1\r\nhost: a\r\ncookie: b\r\nx-forwarded-for: c\r\nte: d\r\n"
+        var relay = BodyRelay(.untilClose, to: .chunks)
+        var output = Buffer(pool: BufferPool(limit: 1))
+        let isWhole = relay.sourceClosed(trailers: Array(lines.utf8).span, into: &output)
+        #expect(isWhole)
+        #expect(String(decoding: bytes(of: output, first: output.count), as: UTF8.self) == "0\r\nx-sum: 1\r\n\r\n")
+    }
+
     @Test("A receiver without chunks gets the bare body", arguments: [1, 5, 4096])
     func dechunked(size: Int) throws {
         let result = try relay("5\r\nhello\r\n0\r\n\r\n", .chunked, writesChunks: false, size: size)

@@ -196,7 +196,9 @@ struct CallTests {
         let names = CallNames()
         func admits(_ name: String) -> Bool { names.admits(Array(name.utf8).span) }
         for number in 0..<CallNames.limit { #expect(admits("s/m\(number)")) }
+        #expect(names.refusedCount == 0)
         #expect(!admits("s/other") && admits("s/m0") && admits("s/m999"))
+        #expect(names.refusedCount == 1)
     }
 
     @Test("What a call adds costs records of other exchanges nothing")

@@ -3,7 +3,8 @@
 """A bidirectional gRPC stream that stays open: what the proxy adds to each message, its memory, and the span at the end.
 
 Two streams to one server, directly and through the proxy, carry a message each at the same moment, by default one a second
-for 60 s; each is answered at once. Needs grpcio (scripts/setup python).
+for 60 s; each is answered at once. Needs grpcio (scripts/setup python). On a machine that has other work to do, start it
+with `chrt -r 5`: else the slowest message is the scheduler's.
 """
 
 import asyncio
@@ -116,6 +117,9 @@ def report(options, times, memory, ends, length, spans):
     first = times[0][1] - times[0][0] if whole else 0
     table.row(added[-1] < options.most_added, "added per message, ms",
               f"median {middle:.2f}, most {added[-1]:.2f} (the first {first:.2f})")
+    # What the machine itself does to a message: a figure to judge the one before by.
+    took = [sorted(pair[way] for pair in times[1:]) if whole else [0] for way in (0, 1)]
+    table.row(True, "a message, ms: direct, proxied", "; ".join(f"{t[len(t) // 2]:.2f} to {t[-1]:.2f}" for t in took))
     settled = memory[len(memory) // 10 :]
     table.row(max(settled) - settled[0] <= options.most_grown, "resident memory, KiB", f"{settled[0]} to {max(settled)}")
     for kind in ("SERVER", "CLIENT"):

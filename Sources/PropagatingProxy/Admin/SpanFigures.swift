@@ -13,6 +13,8 @@ struct SpanFigures: Sendable {
         var posts: UInt64 = 0
         /// Posts that failed and will be tried again, or not.
         var failures: UInt64 = 0
+        /// Spans of gRPC calls named `_OTHER`.
+        var renamed: UInt64 = 0
     }
 
     /// Spans that were to be reported.
@@ -36,5 +38,7 @@ struct SpanFigures: Sendable {
         for exporter in exporters { text.sample(exporter.posts, ["exporter": exporter.name]) }
         text.family("span_posts_failed_total", .counter, "Posts to collectors that failed.")
         for exporter in exporters { text.sample(exporter.failures, ["exporter": exporter.name]) }
+        text.family("spans_renamed_total", .counter, "Spans of gRPC calls named _OTHER, for want of room for names.")
+        for exporter in exporters { text.sample(exporter.renamed, ["exporter": exporter.name]) }
     }
 }

@@ -10,7 +10,8 @@ extension SpanFigures {
                 Exporter(
                     name: exporter.name, exported: exporter.exported,
                     dropped: zip(DropReason.allCases, exporter.dropped).map { ($0.label, $1) },
-                    queued: exporter.queued, posts: exporter.posts, failures: exporter.failures)
+                    queued: exporter.queued, posts: exporter.posts, failures: exporter.failures,
+                    renamed: exporter.renamed)
             })
     }
 }

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 import EventLoop
+import HTTP2
 
 /// What runs.
 public enum Version {
@@ -7,6 +8,9 @@ public enum Version {
 
     /// For `--version`: ours, and those of the C libraries found at run time.
     public static var lines: [String] {
-        ["propagating-proxy \(text)", "libevent \(EventLoop.libraryVersion)", "libyaml \(YAMLLibrary.version)"]
+        [
+            "propagating-proxy \(text)", "libevent \(EventLoop.libraryVersion)",
+            "libnghttp2 \(HTTP2Session.libraryVersion)", "libyaml \(YAMLLibrary.version)",
+        ]
     }
 }

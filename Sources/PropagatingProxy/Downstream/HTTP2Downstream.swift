@@ -49,8 +49,8 @@ final class HTTP2Downstream: HTTP2Connection, Downstream {
         peerText = plain.peerText
         isTrusted = plain.isTrusted
         slot = plain.slot
-        let session = try HTTP2Session(.server, limits: HTTP2Limits(), buffers: worker.buffers)
-        super.init(descriptor, session, buffers: worker.buffers, metrics: worker.metrics, on: worker.loop)
+        let session = try worker.supplies.session(.server)
+        super.init(descriptor, session, supplies: worker.supplies, on: worker.loop)
         setDeadline(milliseconds: Self.greetingMilliseconds)
         if worker.isDraining { beginDrain() }
     }

@@ -3,13 +3,14 @@ import HTTP1
 
 /// The field lines of a trailer section, each with its CRLF.
 enum TrailerLines {
-    /// Those that go on: trace fields are judged and written anew in heads, and end in trailers.
+    /// Those that go on: trace fields are judged and written anew in heads, and end in trailers. Nor do fields go on that
+    /// a receiver could merge into the head and trust (RFC 9110 §6.5.1); HTTP/2 lets a peer send them.
     static func forEachForwarded(_ lines: Span<UInt8>, _ body: (Span<UInt8>) -> Void) {
         var start = 0
         while start < lines.count {
             let line = line(at: start, in: lines)
             start += line.count
-            if !carriesTrace(line) { body(line) }
+            if goesOn(line) { body(line) }
         }
     }
 
@@ -20,9 +21,10 @@ enum TrailerLines {
         return lines.extracting(start..<min(end + 1, lines.count))  // bounded: end starts at start, which has a line
     }
 
-    private static func carriesTrace(_ line: Span<UInt8>) -> Bool {
+    private static func goesOn(_ line: Span<UInt8>) -> Bool {
         var colon = 0
         while colon < line.count, line[colon] != UInt8(ascii: ":") { colon += 1 }
-        return FieldKind(name: line.extracting(first: colon)).isTraceField
+        let kind = FieldKind(name: line.extracting(first: colon))
+        return !kind.isTraceField && !kind.isForbiddenInTrailers
     }
 }

@@ -23,14 +23,14 @@ class HTTP2Connection: Socket {
     private var isEnding = false
 
     init(
-        _ descriptor: consuming Descriptor, _ session: HTTP2Session, isConnecting: Bool = false, buffers: BufferPool,
-        metrics: WorkerMetrics?, on loop: EventLoop
+        _ descriptor: consuming Descriptor, _ session: HTTP2Session, isConnecting: Bool = false,
+        supplies: SessionSupplies, on loop: EventLoop
     ) {
         self.session = session
-        self.metrics = metrics
+        metrics = supplies.metrics
         isBlocked = isConnecting
-        input = Buffer(pool: buffers)
-        output = Buffer(pool: buffers)
+        input = Buffer(pool: supplies.buffers)
+        output = Buffer(pool: supplies.buffers)
         super.init(descriptor, on: loop)
         session.onDirty = { [unowned self] in flushSoon() }
     }

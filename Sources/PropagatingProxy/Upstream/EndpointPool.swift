@@ -25,8 +25,7 @@ final class EndpointPool {
     let capacity: UpstreamCapacity
     private var idleLimit: Int
     let loop: EventLoop
-    let buffers: BufferPool
-    let metrics: WorkerMetrics?
+    let supplies: SessionSupplies
     /// HTTP/2 connections that take streams.
     var sessions: [HTTP2Upstream] = []
     /// Exchanges that have a stream of them.
@@ -45,11 +44,9 @@ final class EndpointPool {
 
     init(
         _ address: SocketAddress, id: EndpointID, record: EndpointRecord?, judge: EjectionJudge?,
-        settings: Configuration.UpstreamSettings, capacity: UpstreamCapacity, buffers: BufferPool,
-        metrics: WorkerMetrics? = nil,
+        settings: Configuration.UpstreamSettings, capacity: UpstreamCapacity, supplies: SessionSupplies,
         on loop: EventLoop
     ) {
-        self.metrics = metrics
         self.record = record
         self.judge = judge
         self.id = id
@@ -58,7 +55,7 @@ final class EndpointPool {
         self.settings = settings
         self.capacity = capacity
         idleLimit = settings.maximumIdle
-        self.buffers = buffers
+        self.supplies = supplies
         self.loop = loop
         capacity.add(self)
     }
@@ -192,7 +189,7 @@ final class EndpointPool {
         openCount += 1
         capacity.opened()
         return UpstreamConnection(
-            descriptor, isConnecting: isConnecting, pool: self, buffers: buffers, on: loop)
+            descriptor, isConnecting: isConnecting, pool: self, buffers: supplies.buffers, on: loop)
     }
 
     /// Closes a connection that cannot be used again.

@@ -38,7 +38,7 @@ extension EndpointPool {
         guard
             let session = try? HTTP2Upstream(
                 descriptor, isConnecting: isConnecting, connectMilliseconds: settings.connectMilliseconds, pool: self,
-                buffers: buffers, metrics: metrics, on: loop)
+                supplies: supplies, on: loop)
         else { return .failure(.outOfBuffers) }
         sessions.append(session)
         sessionOpened()

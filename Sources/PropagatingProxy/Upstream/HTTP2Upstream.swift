@@ -21,13 +21,13 @@ final class HTTP2Upstream: HTTP2Connection {
 
     init(
         _ descriptor: consuming Descriptor, isConnecting: Bool, connectMilliseconds: Int, pool: EndpointPool,
-        buffers: BufferPool, metrics: WorkerMetrics?, on loop: EventLoop
+        supplies: SessionSupplies, on loop: EventLoop
     ) throws(HTTP2Error) {
         self.pool = pool
-        self.buffers = buffers
+        buffers = supplies.buffers
         self.isConnecting = isConnecting
-        let session = try HTTP2Session(.client, limits: HTTP2Limits(), buffers: buffers)
-        super.init(descriptor, session, isConnecting: isConnecting, buffers: buffers, metrics: metrics, on: loop)
+        let session = try supplies.session(.client)
+        super.init(descriptor, session, isConnecting: isConnecting, supplies: supplies, on: loop)
         if isConnecting {
             awaitWritable()
             setDeadline(milliseconds: connectMilliseconds)

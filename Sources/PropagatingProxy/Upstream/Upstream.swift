@@ -25,8 +25,7 @@ final class Upstream {
     private var pools: EndpointSet
     private let board: EndpointBoard
     private let judge: EjectionJudge?
-    private let buffers: BufferPool
-    private let metrics: WorkerMetrics?
+    private let supplies: SessionSupplies
     private let loop: EventLoop
     private var rebuilding: LoopTimer?
     /// Addresses have changed and the set has not.
@@ -35,12 +34,11 @@ final class Upstream {
 
     init(
         number: UInt16, _ upstream: Configuration.Upstream, board: EndpointBoard, resolver: Resolver,
-        buffers: BufferPool, seed: UInt64, metrics: WorkerMetrics? = nil, log: Log, on loop: EventLoop
+        supplies: SessionSupplies, seed: UInt64, log: Log, on loop: EventLoop
     ) throws(EventLoopError) {
         self.number = number
         self.board = board
-        self.buffers = buffers
-        self.metrics = metrics
+        self.supplies = supplies
         self.loop = loop
         settings = upstream.settings
         retryBudget = RetryBudget(percent: settings.retryPercent, leastPerSecond: settings.retriesPerSecond)
@@ -106,7 +104,7 @@ final class Upstream {
         lastID &+= 1
         return EndpointPool(
             address, id: EndpointID(number: lastID), record: board.join(address, upstream: Int(number) - 1),
-            judge: judge, settings: settings, capacity: capacity, buffers: buffers, metrics: metrics, on: loop)
+            judge: judge, settings: settings, capacity: capacity, supplies: supplies, on: loop)
     }
 
     private func drop(_ pool: EndpointPool) {

@@ -9,6 +9,7 @@ import SpanEmitter
 final class Worker {
     let loop: EventLoop
     let buffers: BufferPool
+    let supplies: SessionSupplies
     let metrics: WorkerMetrics
     /// Exchanges between two tries.
     let backOff: BackOffQueue
@@ -62,6 +63,7 @@ final class Worker {
         self.loop = loop
         backOff = BackOffQueue(on: loop)
         buffers = BufferPool(limit: bufferPages, pages: bufferPages)
+        supplies = SessionSupplies(buffers: buffers, metrics: metrics)
         self.bufferPages = bufferPages
         overloadMarks = OverloadMarks(pages: bufferPages)
         self.connectionLimit = connectionLimit

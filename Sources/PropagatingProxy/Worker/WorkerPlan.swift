@@ -46,8 +46,7 @@ struct WorkerPlan: Sendable {
             upstreams.append(
                 try Upstream(
                     number: UInt16(clamping: number + 1), upstream.share(among: configuration.workers), board: board,
-                    resolver: resolver, buffers: worker.buffers, seed: worker.random.next(),
-                    metrics: metrics, log: log,
+                    resolver: resolver, supplies: worker.supplies, seed: worker.random.next(), log: log,
                     on: loop))
         }
         try worker.start(upstreams: upstreams, listeners: contexts(upstreams))

@@ -52,6 +52,8 @@ public struct SpanAccounting: Sendable, Equatable {
         public var posts: UInt64 = 0
         /// Posts without a 2xx.
         public var failures: UInt64 = 0
+        /// Spans of gRPC calls with a name in place of their own, as of the last post.
+        public var renamed: UInt64 = 0
 
         public subscript(reason: DropReason) -> UInt64 { dropped[reason.rawValue] }
         public var droppedCount: UInt64 { dropped.reduce(0, +) }

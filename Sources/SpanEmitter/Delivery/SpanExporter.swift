@@ -18,6 +18,7 @@ final class SpanExporter {
     private let log: @Sendable (ReporterLogLevel, String) -> Void
     private let head: [UInt8]
     private var encoder: SpanEncoder
+    private let callNames = CallNames()
 
     /// Oldest first; the last one is open for more.
     private var queue: [SpanBatch] = []
@@ -53,7 +54,8 @@ final class SpanExporter {
         self.resolver = resolver
         self.log = log
         head = Self.head(configuration, version: names.version)
-        encoder = SpanEncoder(configuration.encoding, profile: configuration.profile, names: names)
+        encoder = SpanEncoder(
+            configuration.encoding, profile: configuration.profile, names: names, callNames: callNames)
         retryTimer = try LoopTimer(on: loop) { [unowned self] in
             isWaiting = false
             post()
@@ -123,6 +125,7 @@ final class SpanExporter {
         ledger.change(index) {
             $0.inFlight = UInt64(first.count)
             $0.posts += 1
+            $0.renamed = callNames.refusedCount
         }
         if let connection, connection.isOpen, connection.isIdle { send(over: connection) } else { connect() }
     }

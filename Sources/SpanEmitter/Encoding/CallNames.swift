@@ -10,6 +10,8 @@ final class CallNames {
     /// Hashes of the names admitted; 0 is a free place. Made for the first call.
     private var places: [UInt64] = []
     private var count = 0
+    /// How often a name was not admitted.
+    private(set) var refusedCount: UInt64 = 0
 
     /// Whether a span may have this name. Two names of one hash count as one.
     // bounded: the index is masked, and free places end the search
@@ -21,7 +23,10 @@ final class CallNames {
             if places[index] == hash { return true }
             index = (index + 1) & (Self.placeCount - 1)
         }
-        guard count < Self.limit else { return false }
+        guard count < Self.limit else {
+            refusedCount += 1
+            return false
+        }
         places[index] = hash
         count += 1
         return true

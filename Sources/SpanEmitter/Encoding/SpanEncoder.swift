@@ -6,9 +6,10 @@ struct SpanEncoder {
     /// Of one ``FormatWriter``.
     private let write: (inout SpanRecord, inout ByteWriter) -> Void
 
-    init(_ encoding: SpanEncoding, profile: TagProfile, names: SpanNames) {
+    /// - Parameter callNames: of one exporter.
+    init(_ encoding: SpanEncoding, profile: TagProfile, names: SpanNames, callNames: CallNames = CallNames()) {
         frame = BatchFrame(encoding, names: names)
-        let tags = TagWriter(profile, names: names)
+        let tags = TagWriter(profile, names: names, callNames: callNames)
         switch encoding {
         case .zipkinV1Thrift: write = FormatWriter(ZipkinV1Thrift(names), tags).write
         case .zipkinV1JSON: write = FormatWriter(ZipkinV1JSON(names), tags).write

@@ -40,11 +40,12 @@ struct TagWriter: ~Copyable {
     private let protocols = TextTable(HTTPVersion.allCases.map { "HTTP/\($0.text)" })
     /// By ``GRPCStatus``.
     let statuses = TextTable(GRPCStatus.allCases.map(\.name))
-    let callNames = CallNames()
+    let callNames: CallNames
     let words = TextTable(Word.allCases.map(\.text))
 
-    init(_ profile: TagProfile, names: SpanNames) {
+    init(_ profile: TagProfile, names: SpanNames, callNames: CallNames) {
         self.profile = profile
+        self.callNames = callNames
         let allRoutes = [""] + names.routes
         let allUpstreams = [""] + names.upstreams
         routes = TextTable(allRoutes)

@@ -95,11 +95,12 @@ public struct SpanRecord: BitwiseCopyable, Sendable {
     /// OpenTelemetry's rule: 5xx for both kinds, 4xx for CLIENT, no or no whole response; not a caller that left.
     /// A gRPC call is judged by its status: any but OK for CLIENT, the callee's faults for SERVER.
     var isError: Bool {
-        if error == .clientClosed { return false }
-        if grpcStatus.isCall { return kind == .client ? grpcStatus != .ok : grpcStatus.isServerFault }
-        if status == 0 || status >= 500 { return true }
-        if kind == .client, status >= 400 { return true }
-        return error != .none && status < 400
+        switch error {
+        case .clientClosed: false
+        case _ where grpcStatus.isCall: kind == .client ? grpcStatus != .ok : grpcStatus.isServerFault
+        case .none: status == 0 || status >= (kind == .client ? 400 : 500)
+        default: kind == .client || !(400..<500).contains(status)
+        }
     }
 }
 

@@ -225,7 +225,7 @@ class Caller:
 
     def __init__(self, target, options=()):
         further = [("grpc.use_local_subchannel_pool", 1), ("grpc.initial_reconnect_backoff_ms", 100),
-                   ("grpc.min_reconnect_backoff_ms", 100), ("grpc.max_reconnect_backoff_ms", 500)]
+                   ("grpc.max_reconnect_backoff_ms", 500)]
         self.channel = grpc.aio.insecure_channel(target, [*UNLIMITED, *further, *options])
 
     async def __aenter__(self):
@@ -718,9 +718,10 @@ def proxy_address(text):
     return file.read_text().strip()
 
 
-async def serve(port):
+async def serve(port, age):
     """A child's whole life."""
-    async with serving(port):
+    aged = [("grpc.max_connection_age_ms", age), ("grpc.max_connection_age_grace_ms", 10_000)] if age else []
+    async with serving(port, UNLIMITED + aged):
         print("serving", flush=True)
         ended = asyncio.Event()
         asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, ended.set)
@@ -742,6 +743,7 @@ def main():
     parser.add_argument("--json")
     parser.add_argument("--list", action="store_true")
     parser.add_argument("--serve", type=int, help=argparse.SUPPRESS)
+    parser.add_argument("--age", type=int, default=0, help=argparse.SUPPRESS)
     parser.add_argument("-v", action="store_true")
     options = parser.parse_args()
     MAY_ADD.extend(filter(None, options.may_add.split(",")))
@@ -749,7 +751,7 @@ def main():
         print("\n".join(CASES))
         return 0
     if options.serve:
-        asyncio.run(serve(options.serve))
+        asyncio.run(serve(options.serve, options.age))
         return 0
     port = options.upstream_port or free_port()
     print(f"upstream-port {port}", flush=True)

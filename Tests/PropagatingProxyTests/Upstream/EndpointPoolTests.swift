@@ -25,7 +25,8 @@ struct EndpointPoolTests {
             listener = try #require(opened.first)
             pool = EndpointPool(
                 address, id: EndpointID(number: 1), record: nil, judge: nil, settings: Configuration.UpstreamSettings(),
-                capacity: UpstreamCapacity(Configuration.UpstreamSettings()), buffers: BufferPool(limit: 8), on: loop)
+                capacity: UpstreamCapacity(Configuration.UpstreamSettings()),
+                supplies: SessionSupplies(buffers: BufferPool(limit: 8)), on: loop)
         }
 
         deinit {

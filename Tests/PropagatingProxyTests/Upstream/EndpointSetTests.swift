@@ -18,7 +18,8 @@ private final class Endpoints {
             EndpointPool(
                 record.address, id: EndpointID(number: UInt32(number + 1)), record: record, judge: nil,
                 settings: Configuration.UpstreamSettings(),
-                capacity: UpstreamCapacity(Configuration.UpstreamSettings()), buffers: buffers, on: loop)
+                capacity: UpstreamCapacity(Configuration.UpstreamSettings()),
+                supplies: SessionSupplies(buffers: buffers), on: loop)
         }
     }
 
