@@ -115,6 +115,8 @@ final class TranslationTarget: FuzzTarget {
 
     /// What the stream tells is what was listed.
     private func judge(_ text: StreamText, _ list: FieldList, isRequest: Bool) throws(BrokenLaw) {
+        // Behind an interim head that section is the final one.
+        if list.trailers?.contains(where: \.isPseudo) == true { return }
         let head = Array(list.lines(isRequest: isRequest).map { $0 + [13, 10] }.joined()) + [13, 10]
         try hold(text.bytes == head + list.body, "the text is not what was listed: \(Self.shown(text.bytes))")
         try hold(text.trailers == list.trailerLines, "trailers are not what was listed: \(Self.shown(text.trailers))")

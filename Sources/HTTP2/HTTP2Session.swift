@@ -100,6 +100,7 @@ public final class HTTP2Session {
     }
 
     deinit {
+        for stream in slots { stream.orphan() }
         incoming.forgetPseudoFields()
         unsafe nghttp2_session_del(handle)
     }

@@ -12,8 +12,10 @@ public final class HTTP2Stream: Carrier {
     /// Bytes of a body that always find room to wait in, whatever the peer's windows allow.
     static let least = 16_384
 
-    /// `nil` while the stream waits to be used again.
-    var session: HTTP2Session?
+    /// `nil` while the stream waits to be used again, and when the session is gone.
+    var session: HTTP2Session? { unsafe owner }
+    /// The session holds its streams, and clears this before it goes.
+    private unowned(unsafe) var owner: HTTP2Session?
     /// Its place among the session's streams.
     let slot: Int
     /// 0 until the request is submitted.
@@ -168,14 +170,17 @@ public final class HTTP2Stream: Carrier {
 
     /// It is used for a stream from now on.
     func begin(_ session: HTTP2Session, id: Int32) {
-        self.session = session
+        unsafe owner = session
         self.id = id
     }
+
+    /// The session is gone, without ``HTTP2Session/connectionLost()``.
+    func orphan() { unsafe owner = nil }
 
     /// It waits to be used again.
     func end() {
         release()
-        session = nil
+        unsafe owner = nil
         (id, headCount, used, idleSweeps, failure, refusal) = (0, 0, 0, 0, 0, 0)
         (endReceived, endTold, endedWithHead, wasAnnounced, isTold) = (false, false, false, false, false)
         (headQueued, headSubmitted, headSent, endQueued, endSent) = (false, false, false, false, false)

@@ -14,9 +14,12 @@ final class Pair {
     private(set) var clientIsOver = false
     private(set) var serverIsOver = false
 
-    init(server limits: HTTP2Limits = HTTP2Limits(), client clientLimits: HTTP2Limits = HTTP2Limits()) throws {
-        client = try HTTP2Session(.client, limits: clientLimits, buffers: pool)
-        server = try HTTP2Session(.server, limits: limits, buffers: pool)
+    init(
+        server limits: HTTP2Limits = HTTP2Limits(), client clientLimits: HTTP2Limits = HTTP2Limits(),
+        memory: SessionMemory? = nil
+    ) throws {
+        client = try HTTP2Session(.client, limits: clientLimits, buffers: pool, memory: memory)
+        server = try HTTP2Session(.server, limits: limits, buffers: pool, memory: memory)
     }
 
     /// Carries bytes both ways until neither side has any.

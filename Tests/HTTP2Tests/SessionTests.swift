@@ -190,6 +190,23 @@ struct SessionTests {
         #expect(client == nil && stream == nil)
     }
 
+    @Test("A stream outlives its session, and has nothing more to say")
+    func orphan() throws {
+        let stream: HTTP2Stream
+        weak var client: HTTP2Session?
+        do {
+            let pair = try Pair()
+            stream = try pair.exchange(post, end: false).client
+            client = pair.client
+        }
+        #expect(client == nil)
+        #expect(stream.send(text: "more") == .failed(errno: EPIPE))
+        stream.sendTrailers(Array("x: y\r\n".utf8).span)
+        stream.shutdownWrite()
+        stream.reset(.cancel)
+        stream.close(isCut: true)
+    }
+
     @Test("The owner hears once that there is something to write, until it has written")
     func dirty() throws {
         let pair = try Pair()

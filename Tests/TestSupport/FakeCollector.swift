@@ -63,6 +63,12 @@ public final class FakeCollector: Sendable {
     }
 
     public var posts: [FakeUpstream.Received] { upstream.requests }
+    /// The first post once its head is here.
+    public func waitForPost() -> FakeUpstream.Received? {
+        try? upstream.waitForHeads()
+        return posts.first
+    }
+
     /// Spans of posts that were answered with 2xx.
     public var spans: [ReportedSpan] { accepted.current }
     /// Posts whose body could not be read.
