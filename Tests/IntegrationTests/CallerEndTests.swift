@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
+import Glibc
 import TestSupport
 import Testing
 
@@ -37,6 +38,35 @@ struct CallerEndTests {
         peer.closeWriting()
         for number in 0..<10 { #expect(try peer.receiveResponse().body.text == "/\(number)") }
         #expect(peer.isClosed())
+    }
+
+    @Test("A reset that comes together with HTTP/2 frames ends their streams all the same")
+    func resetBehindFrames() throws {
+        let stage = try Stage(
+            script: { exchange in
+                _ = try exchange.body()
+                _ = try exchange.peer.receive()  // nothing, until the proxy has gone
+            },
+            configure: { $0.upstreams["app", default: []].append("timeouts: { response: 60s }") })
+        let peer = try stage.proxy.connect()
+        let settings: [UInt8] = [0, 0, 0, 4, 0, 0, 0, 0, 0]
+        try peer.send(Array("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n".utf8) + settings)
+        _ = try peer.receive(exactly: 9)
+        let acknowledgement: [UInt8] = [0, 0, 0, 4, 1, 0, 0, 0, 0]
+        let ping: [UInt8] = [0, 0, 8, 6, 0, 0, 0, 0, 0] + Array("pingpong".utf8)
+        try peer.send(acknowledgement + ping)
+        _ = try peer.receive(through: Array("pingpong".utf8))
+        // Stream 1, END_HEADERS and END_STREAM: GET http / of `a`. It waits in the kernel, the reset behind it.
+        stage.proxy.program.signal(SIGSTOP)
+        try peer.send([0, 0, 6, 1, 5, 0, 0, 0, 1, 0x82, 0x86, 0x84, 0x41, 1, 0x61])
+        peer.reset()
+        stage.proxy.program.signal(SIGCONT)
+        let (streams, open) = (
+            "propagating_proxy_downstream_http2_streams_total", "propagating_proxy_downstream_connections"
+        )
+        let metrics = try stage.proxy.metrics { $0[streams] == 1 && $0[open] == 0 }
+        #expect(metrics[streams] == 1 && metrics[open] == 0)
+        #expect(stage.upstream.waitUntilIdle(within: 2))
     }
 
     @Test("A half-close in the middle of a request ends it, and nothing whole reaches the upstream")

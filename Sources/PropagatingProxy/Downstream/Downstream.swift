@@ -12,6 +12,8 @@ protocol Downstream: Socket {
     func beginDrain()
     /// Called every ten seconds: time to look for streams whose peer takes nothing.
     func sweep()
+    /// Called once a second: see ``HTTP2Connection/lookBehind()``.
+    func lookBehind()
     /// The worker stops now.
     func abandon()
 }

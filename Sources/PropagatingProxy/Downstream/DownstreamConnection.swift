@@ -267,6 +267,7 @@ final class DownstreamConnection: Socket, Downstream {
 
     /// A deadline of its own runs.
     func sweep() {}
+    func lookBehind() {}
 
     /// The worker stops now.
     func abandon() {

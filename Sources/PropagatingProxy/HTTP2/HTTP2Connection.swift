@@ -21,6 +21,9 @@ class HTTP2Connection: Socket {
     private(set) var isBlocked: Bool
     /// The session is over: what is written goes out, then the connection closes.
     private var isEnding = false
+    /// Bytes have come since ``lookBehind()``. A reset that came in one event with bytes is not told of by the loop
+    /// (libevent makes EPOLLERR a readable), and those bytes look like all there is.
+    private var mayHideReset = false
 
     init(
         _ descriptor: consuming Descriptor, _ session: HTTP2Session, isConnecting: Bool = false,
@@ -58,12 +61,23 @@ class HTTP2Connection: Socket {
         for _ in 0..<Self.readLimit {
             guard isOpen, !isEnding, mayRead, mayTakeMore else { return }
             switch receive(into: &input) {
-            case .bytes: takeInput()
+            case .bytes:
+                mayHideReset = true
+                takeInput()
             case .wouldBlock: return
             case .full, .endOfStream, .failed: return lose()
             }
         }
         resumeSoon()
+    }
+
+    /// Once a second: whether a reset lies behind the bytes that came last.
+    final func lookBehind() {
+        guard mayHideReset, isOpen else { return }
+        mayHideReset = false
+        assumeReadable()
+        read()
+        flushIfNeeded()
     }
 
     /// Bytes that were received before this object was made.

@@ -66,6 +66,12 @@ final class Upstream {
     var connectionCounts: (open: Int, idle: Int) {
         pools.all.reduce((0, 0)) { ($0.0 + $1.openCount, $0.1 + $1.idleCount) }
     }
+    /// Called once a second: see ``HTTP2Connection/lookBehind()``.
+    func lookBehind() {
+        for pool in pools.all where !pool.sessions.isEmpty {
+            for session in pool.sessions { session.lookBehind() }
+        }
+    }
     /// How many addresses an exchange may try.
     var addressCount: Int { pools.usable.count }
 

@@ -149,6 +149,8 @@ final class Worker {
         epochOffset = Clock.epochMicroseconds &- Clock.monotonicMicroseconds
         for upstream in upstreams { upstream.retryBudget.secondPassed() }
         publishGauges()
+        if http2Count > 0 { for connection in downstreams { connection?.lookBehind() } }
+        for upstream in upstreams { upstream.lookBehind() }
         secondsToSweep -= 1
         if secondsToSweep == 0 {
             secondsToSweep = Self.sweepSeconds
