@@ -12,10 +12,10 @@ public final class BufferPool {
     public static let blockSize = 65_536
     /// Bytes of a page.
     public static let pageSize = 4096
-    /// Spare blocks at most; one for each of the streams of a few busy HTTP/2 connections.
-    private static let spareCount = 1024
-    /// Above so many, only blocks are kept that hold little memory.
-    private static let fullSpareCount = 128
+    /// Spare blocks that are kept in any case.
+    private static let spareCount = 128
+    /// Above so many, only those are kept that hold little memory, and as many as ``keepSpares(_:)`` asks for.
+    private static let mostSpares = 1024
     private static let littlePages = 2
     /// Blocks begin at different places of their first page: beginnings a power of two apart would share the few places
     /// of a cache that such addresses have.
@@ -24,6 +24,7 @@ public final class BufferPool {
     private var nextColour = 0
 
     private var spares: [UnsafeMutablePointer<UInt8>] = unsafe []
+    private var wantedSpares = 0
     private let limit: Int
     private let pageLimit: Int
     private let tightMark: Int
@@ -46,7 +47,7 @@ public final class BufferPool {
         self.limit = limit
         pageLimit = pages
         tightMark = pages == .max ? .max : pages * 9 / 10
-        unsafe spares.reserveCapacity(Self.fullSpareCount)
+        unsafe spares.reserveCapacity(Self.spareCount)
     }
 
     /// A block of ``blockSize`` bytes of any content, or `nil` when the bound is reached.
@@ -78,6 +79,9 @@ public final class BufferPool {
         unsafe sys_unmap(block - Int(offset), Self.blockSize + Self.pageSize)
     }
 
+    /// A user that takes and gives many blocks at once has come, or has left: a negative count.
+    public func keepSpares(_ count: Int) { wantedSpares += count }
+
     /// More of a block in use has been written to.
     func touch(furtherPages count: Int) { furtherPages += count }
 
@@ -85,7 +89,8 @@ public final class BufferPool {
     func give(_ block: UnsafeMutablePointer<UInt8>, pages: Int = 1) {
         inUse -= 1
         furtherPages -= pages - 1
-        if unsafe spares.count < (pages > Self.littlePages ? Self.fullSpareCount : Self.spareCount) {
+        let most = pages > Self.littlePages ? Self.spareCount : min(Self.spareCount + wantedSpares, Self.mostSpares)
+        if unsafe spares.count < most {
             unsafe spares.append(block)
         } else {
             unsafe unmap(block)

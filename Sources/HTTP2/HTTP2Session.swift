@@ -169,6 +169,7 @@ public final class HTTP2Session {
 
     /// Counts, and ends the session when control is back in ``receive(_:nowMicroseconds:)``.
     func exceed(_ limit: HTTP2Limit) {
+        guard exceeded == nil else { return }  // it ends once, whatever else the read holds
         exceeded = limit
         count(limit)
     }

@@ -70,6 +70,16 @@ struct LimitTests {
         #expect(!peer.isOver)
     }
 
+    @Test("A flood that comes in one read is counted once")
+    func floodAtOnce() throws {
+        var limits = HTTP2Limits()
+        limits.resets.burst = 10
+        let peer = try RawPeer(limits)
+        peer.send((0..<50).flatMap { Frame.request(2 * $0 + 1, [("connection", "close")]).bytes })
+        #expect(peer.isOver && peer.goAway == .enhanceYourCalm)
+        #expect(peer.session.counts[HTTP2Limit.resets.rawValue] == 1)
+    }
+
     @Test("Empty DATA frames: ten in a row are taken, one with bytes between them starts anew")
     func emptyFrames() throws {
         let peer = try RawPeer()

@@ -9,9 +9,12 @@ class HTTP2Connection: Socket {
     private static let readLimit = 4
     /// Sends in one turn, of up to 64 KiB each.
     private static let sendLimit = 8
+    /// Blocks that streams give back and soon take again.
+    private static let sparesWanted = 128
 
     let session: HTTP2Session
     private let metrics: WorkerMetrics?
+    private let buffers: BufferPool
     private var toldCounts = HTTP2LimitCounts(repeating: 0)
     private var toldTotal = 0
     private var input: Buffer
@@ -31,10 +34,12 @@ class HTTP2Connection: Socket {
     ) {
         self.session = session
         metrics = supplies.metrics
+        buffers = supplies.buffers
         isBlocked = isConnecting
         input = Buffer(pool: supplies.buffers)
         output = Buffer(pool: supplies.buffers)
         super.init(descriptor, on: loop)
+        supplies.buffers.keepSpares(Self.sparesWanted)
         session.onDirty = { [unowned self] in flushSoon() }
     }
 
@@ -125,7 +130,10 @@ class HTTP2Connection: Socket {
         guard isOpen else { return }
         for _ in 0..<Self.sendLimit {
             session.write(into: &output)
-            guard !output.isEmpty else { break }
+            guard !output.isEmpty else {
+                deliver()
+                break
+            }
             switch flush(&output) {
             case .sent where output.isEmpty: break
             case .sent, .wouldBlock:
@@ -177,6 +185,7 @@ class HTTP2Connection: Socket {
         deliver()
         input.release()
         output.release()
+        buffers.keepSpares(-Self.sparesWanted)
         ended()
     }
 }

@@ -93,11 +93,12 @@ class Server:
         try:
             yield sight
             sight.finish("finished")
-        except asyncio.CancelledError:
-            sight.finish("cancelled")
+        except grpc.aio.AbortError:
+            sight.finish("aborted")
             raise
         except BaseException:
-            sight.finish("aborted")
+            # Where it stood decides what it gets: CancelledError when it waits, an error of the call when it writes.
+            sight.finish("cancelled")
             raise
         finally:
             self.open_now -= 1
