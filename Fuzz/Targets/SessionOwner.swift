@@ -84,6 +84,7 @@ final class SessionOwner {
         }
         let taken = min(count, out.count)
         try frames.read(copy(out, first: taken))
+        try hold(frames.lastStream >= UInt32(lastID), "a stream is looked at that GOAWAY says is not")
         out.consume(taken)
         out.releaseIfEmpty()
         try deliver()

@@ -79,6 +79,8 @@ public final class HTTP2Session {
     private var rest = unsafe UnsafeBufferPointer<UInt8>(start: nil, count: 0)
     var lines = FieldLines()
     private var goAwayAnnounced = false
+    /// What our GOAWAY says, which may still wait to be written: later streams are not looked at.
+    private(set) var lastStream = Int32.max
 
     /// A session that has its SETTINGS and the connection's window to write.
     ///
@@ -155,9 +157,14 @@ public final class HTTP2Session {
     /// Ends the connection by a GOAWAY that is still to be written.
     private func end(_ code: HTTP2ErrorCode, exceeding limit: HTTP2Limit? = nil) -> Bool {
         if let limit { exceed(limit) }
-        isOver = true
-        unsafe nghttp2_session_terminate_session(handle, code.rawValue)
+        terminate(code)
         return false
+    }
+
+    private func terminate(_ code: HTTP2ErrorCode) {
+        isOver = true
+        let last = min(lastStream, unsafe nghttp2_session_get_last_proc_stream_id(handle))
+        unsafe nghttp2_session_terminate_session2(handle, last, code.rawValue)
     }
 
     /// Counts, and ends the session when control is back in ``receive(_:nowMicroseconds:)``.
@@ -341,7 +348,7 @@ public final class HTTP2Session {
 
     /// Says that a GOAWAY will follow, while requests on their way are still taken (RFC 9113 §6.8).
     public func announceGoAway() {
-        guard !isOver, !isLost, role == .server, !goAwayAnnounced else { return }
+        guard !isOver, !isLost, role == .server, !goAwayAnnounced, lastStream == .max else { return }
         goAwayAnnounced = true
         unsafe nghttp2_submit_shutdown_notice(handle)
         touch()
@@ -351,11 +358,10 @@ public final class HTTP2Session {
     public func goAway(_ code: HTTP2ErrorCode) {
         guard !isOver, !isLost else { return }
         if code == .noError {
-            let last = unsafe nghttp2_session_get_last_proc_stream_id(handle)
-            unsafe nghttp2_submit_goaway(handle, 0, last, code.rawValue, nil, 0)
+            lastStream = min(lastStream, unsafe nghttp2_session_get_last_proc_stream_id(handle))
+            unsafe nghttp2_submit_goaway(handle, 0, lastStream, code.rawValue, nil, 0)
         } else {
-            isOver = true
-            unsafe nghttp2_session_terminate_session(handle, code.rawValue)
+            terminate(code)
         }
         touch()
     }

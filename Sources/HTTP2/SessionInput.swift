@@ -112,6 +112,11 @@ extension HTTP2Session {
     }
 
     private func requestEnds(_ id: Int32, endsStream: Bool) {
+        // Whoever reads that GOAWAY sends the request to somebody else.
+        guard id <= lastStream else {
+            unsafe nghttp2_submit_rst_stream(handle, 0, id, HTTP2ErrorCode.refusedStream.rawValue)
+            return
+        }
         switch incoming.flaw {
         case nil: break
         case .malformed: return refuse(id, .protocolError)

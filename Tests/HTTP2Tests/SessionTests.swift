@@ -125,6 +125,20 @@ struct SessionTests {
         #expect(first.readAll(pair.pool).isEnded)
     }
 
+    @Test("A request that comes while our GOAWAY waits to be written is refused: its caller sends it elsewhere")
+    func requestBehindGoAway() throws {
+        let pair = try Pair()
+        _ = try pair.exchange(get)
+        pair.server.goAway(.noError)
+        let late = try #require(pair.client.open())
+        _ = late.send(text: get)
+        late.shutdownWrite()
+        pair.carry()
+        #expect(pair.server.takeNews() == nil)
+        #expect(late.isUnprocessed && late.readAll(pair.pool).failure == ECONNRESET)
+        #expect(pair.server.limitsReached == 0)
+    }
+
     @Test("A request that waited when a GOAWAY came was never sent")
     func goAwayBeforeSending() throws {
         let pair = try Pair()
