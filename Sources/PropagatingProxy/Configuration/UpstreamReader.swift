@@ -32,11 +32,16 @@ struct UpstreamReader {
         defer { reader.finish() }
         let endpoints = endpoints(reader)
         let health = HealthReader(mistakes: mistakes)
+        let settings = settings(reader)
+        let healthCheck = health.healthCheck(reader)
+        if settings.httpVersion == .http2, healthCheck?.kind == .http, let node = reader.value("health_check") {
+            mistakes.add(node.origin, "probes of type http speak HTTP/1.1, expected 'type: tcp' with protocol http2")
+        }
         let service = reader.text("service", "the name spans give the remote service")?.text
         let host = reader.choice("host", Configuration.HostPolicy.self) ?? .keep
         return Configuration.Upstream(
-            name: entry.key, service: service ?? entry.key, endpoints: endpoints, settings: settings(reader),
-            balance: BalanceReader(mistakes: mistakes).read(reader), healthCheck: health.healthCheck(reader),
+            name: entry.key, service: service ?? entry.key, endpoints: endpoints, settings: settings,
+            balance: BalanceReader(mistakes: mistakes).read(reader), healthCheck: healthCheck,
             outlierDetection: health.outlierDetection(reader),
             panicPercent: reader.integer("panic_threshold", 0...100, default: 50), host: host,
             authority: endpoints.first.map { AddressNotation.authority($0) } ?? [])

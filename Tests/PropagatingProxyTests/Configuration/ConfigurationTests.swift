@@ -133,6 +133,7 @@ struct ConfigurationTests {
             Refusal(added: "health_check: tcp", message: "expected a mapping"),
             Refusal(added: "health_check: { type: grpc }", message: "http, tcp"),
             Refusal(added: "health_check: { type: tcp, path: /x }", message: "for type http"),
+            Refusal(added: "protocol: http2, health_check: { path: /x }", message: "speak HTTP/1.1"),
             Refusal(added: "health_check: { path: healthz }", message: "a path such as"),
             Refusal(added: "health_check: { path: '/a?b#c' }", message: "a path such as"),
             Refusal(added: "health_check: { host: 'a b' }", message: "a host"),
