@@ -79,6 +79,7 @@ public final class TLSSession: Carrier {
     deinit {
         unsafe SSL_free(ssl)
         if let ticket = unsafe state.pointee.ticket { unsafe SSL_SESSION_free(ticket) }
+        unsafe state.pointee.scratch.deallocate()
         unsafe state.deallocate()
     }
 
@@ -123,7 +124,7 @@ public final class TLSSession: Carrier {
             if let byte = firstByte, handshakeCount == received.count, server != nil, byte != 0x16 {
                 return fail(.notTLS)
             }
-            let step = call { unsafe SSL_do_handshake(ssl) }
+            let step = call({ unsafe SSL_do_handshake(ssl) }, makesMuch: true)
             let sent = flushSealed(socket)
             switch step {
             case .done:
@@ -235,6 +236,7 @@ public final class TLSSession: Carrier {
             }
             var count = 0
             guard let step = openRecord(into: &buffer, &count) else { return .full }
+            if !sealed.isEmpty { _ = flushSealed(socket) }
             switch step {
             case .done:
                 total += count
@@ -249,8 +251,7 @@ public final class TLSSession: Carrier {
                 mayHoldMore = total > 0
                 return .endOfStream
             case .failed:
-                failure = failureFound()
-                _ = flushSealed(socket)
+                failure = failure ?? failureFound()
                 mayHoldMore = total > 0
                 return .failed(errno: errno(of: failure))
             }
@@ -431,9 +432,24 @@ public final class TLSSession: Carrier {
     /// Runs a call with the received ciphertext lent to it, and room for what it may have to say.
     private func call(_ body: () -> CInt, makesMuch: Bool = false) -> Step {
         if makesMuch { return callWithRoom(body) }
-        let step = callWithInput(body)
-        // It speaks seldom: only then room is taken for it.
+        let step = callWithScratch(body)
+        // It says much seldom: only then room is taken for it.
         return step == .wantsWrite ? callWithRoom(body) : step
+    }
+
+    /// Without any room an alert would be lost: OpenSSL does not offer one again.
+    private func callWithScratch(_ body: () -> CInt) -> Step {
+        unsafe (state.pointee.output, state.pointee.outputRoom) = (state.pointee.scratch, SessionState.scratchCount)
+        unsafe state.pointee.outputCount = 0
+        let step = callWithInput(body)
+        let said = unsafe UnsafeBufferPointer(start: state.pointee.scratch, count: state.pointee.outputCount)
+        unsafe (state.pointee.output, state.pointee.outputRoom, state.pointee.outputCount) = (nil, 0, 0)
+        guard said.count > 0 else { return step }
+        sealed.compact()
+        let kept = unsafe sealed.append(copying: Span(_unsafeElements: said))
+        sealed.releaseIfEmpty()
+        if kept < said.count { failure = .outOfMemory }  // a record has a hole
+        return kept < said.count ? .failed : step
     }
 
     private func callWithRoom(_ body: () -> CInt) -> Step {
