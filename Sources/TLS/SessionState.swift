@@ -11,9 +11,6 @@ struct SessionState {
     var output: UnsafeMutablePointer<UInt8>?
     var outputRoom = 0
     var outputCount = 0
-    /// Room for what is said beside the messages: an alert, a key update.
-    let scratch = UnsafeMutablePointer<UInt8>.allocate(capacity: scratchCount)
-    static let scratchCount = 128
 
     /// A whole ClientHello was read.
     var helloSeen = false

@@ -79,7 +79,6 @@ public final class TLSSession: Carrier {
     deinit {
         unsafe SSL_free(ssl)
         if let ticket = unsafe state.pointee.ticket { unsafe SSL_SESSION_free(ticket) }
-        unsafe state.pointee.scratch.deallocate()
         unsafe state.deallocate()
     }
 
@@ -124,7 +123,7 @@ public final class TLSSession: Carrier {
             if let byte = firstByte, handshakeCount == received.count, server != nil, byte != 0x16 {
                 return fail(.notTLS)
             }
-            let step = call({ unsafe SSL_do_handshake(ssl) }, makesMuch: true)
+            let step = call { unsafe SSL_do_handshake(ssl) }
             let sent = flushSealed(socket)
             switch step {
             case .done:
@@ -236,7 +235,7 @@ public final class TLSSession: Carrier {
             }
             var count = 0
             guard let step = openRecord(into: &buffer, &count) else { return .full }
-            if !sealed.isEmpty { _ = flushSealed(socket) }
+            if !sealed.isEmpty { _ = flushSealed(socket) }  // an answer to a key update or a renegotiation
             switch step {
             case .done:
                 total += count
@@ -244,14 +243,14 @@ public final class TLSSession: Carrier {
                 if buffer.freeCount == 0 || !mayHoldMore && !socket.kernelMayRead { return .bytes(count) }
             case .wantsRead: mayHoldMore = false
             case .wantsWrite:
-                mayHoldMore = false
+                mayHoldMore = true  // goes on when the kernel has taken what is sealed
                 return .wouldBlock
             case .closed:
                 hasEnded = true
                 mayHoldMore = total > 0
                 return .endOfStream
             case .failed:
-                failure = failure ?? failureFound()
+                failure = failureFound()
                 mayHoldMore = total > 0
                 return .failed(errno: errno(of: failure))
             }
@@ -368,7 +367,7 @@ public final class TLSSession: Carrier {
                 var count = 0
                 let start = unsafe bytes.baseAddress.map { unsafe $0 + total }
                 let length = min(bytes.count - total, Self.recordLimit)
-                guard call({ unsafe SSL_write_ex(ssl, start, length, &count) }, makesMuch: true) == .done else { break }
+                guard call({ unsafe SSL_write_ex(ssl, start, length, &count) }) == .done else { break }
                 total += count
             }
         }
@@ -429,30 +428,8 @@ public final class TLSSession: Carrier {
     /// What one call of OpenSSL gave.
     private enum Step: Equatable { case done, wantsRead, wantsWrite, closed, failed }
 
-    /// Runs a call with the received ciphertext lent to it, and room for what it may have to say.
-    private func call(_ body: () -> CInt, makesMuch: Bool = false) -> Step {
-        if makesMuch { return callWithRoom(body) }
-        let step = callWithScratch(body)
-        // It says much seldom: only then room is taken for it.
-        return step == .wantsWrite ? callWithRoom(body) : step
-    }
-
-    /// Without any room an alert would be lost: OpenSSL does not offer one again.
-    private func callWithScratch(_ body: () -> CInt) -> Step {
-        unsafe (state.pointee.output, state.pointee.outputRoom) = (state.pointee.scratch, SessionState.scratchCount)
-        unsafe state.pointee.outputCount = 0
-        let step = callWithInput(body)
-        let said = unsafe UnsafeBufferPointer(start: state.pointee.scratch, count: state.pointee.outputCount)
-        unsafe (state.pointee.output, state.pointee.outputRoom, state.pointee.outputCount) = (nil, 0, 0)
-        guard said.count > 0 else { return step }
-        sealed.compact()
-        let kept = unsafe sealed.append(copying: Span(_unsafeElements: said))
-        sealed.releaseIfEmpty()
-        if kept < said.count { failure = .outOfMemory }  // a record has a hole
-        return kept < said.count ? .failed : step
-    }
-
-    private func callWithRoom(_ body: () -> CInt) -> Step {
+    /// Runs a call with the received ciphertext lent to it, and room for what it has to say: any call may end in an alert.
+    private func call(_ body: () -> CInt) -> Step {
         let step = sealed.append { output in
             unsafe output.withUnsafeMutableBufferPointer { target, filled in
                 unsafe state.pointee.output = target.baseAddress.map { unsafe $0 + filled }
@@ -465,7 +442,7 @@ public final class TLSSession: Carrier {
             }
         }
         sealed.releaseIfEmpty()
-        return step ?? .wantsWrite
+        return step ?? callWithInput(body)
     }
 
     private func callWithInput(_ body: () -> CInt) -> Step {
