@@ -242,7 +242,7 @@ public final class TLSSession: Carrier {
                 if buffer.freeCount == 0 || !mayHoldMore && !socket.kernelMayRead { return .bytes(count) }
             case .wantsRead: mayHoldMore = false
             case .wantsWrite:
-                mayHoldMore = false
+                mayHoldMore = true  // goes on when the kernel has taken what is sealed
                 return .wouldBlock
             case .closed:
                 hasEnded = true
@@ -367,7 +367,7 @@ public final class TLSSession: Carrier {
                 var count = 0
                 let start = unsafe bytes.baseAddress.map { unsafe $0 + total }
                 let length = min(bytes.count - total, Self.recordLimit)
-                guard call({ unsafe SSL_write_ex(ssl, start, length, &count) }, makesMuch: true) == .done else { break }
+                guard call({ unsafe SSL_write_ex(ssl, start, length, &count) }) == .done else { break }
                 total += count
             }
         }
@@ -428,15 +428,8 @@ public final class TLSSession: Carrier {
     /// What one call of OpenSSL gave.
     private enum Step: Equatable { case done, wantsRead, wantsWrite, closed, failed }
 
-    /// Runs a call with the received ciphertext lent to it, and room for what it may have to say.
-    private func call(_ body: () -> CInt, makesMuch: Bool = false) -> Step {
-        if makesMuch { return callWithRoom(body) }
-        let step = callWithInput(body)
-        // It speaks seldom: only then room is taken for it.
-        return step == .wantsWrite ? callWithRoom(body) : step
-    }
-
-    private func callWithRoom(_ body: () -> CInt) -> Step {
+    /// Runs a call with the received ciphertext lent to it, and room for what it has to say: any call may end in an alert.
+    private func call(_ body: () -> CInt) -> Step {
         let step = sealed.append { output in
             unsafe output.withUnsafeMutableBufferPointer { target, filled in
                 unsafe state.pointee.output = target.baseAddress.map { unsafe $0 + filled }
@@ -449,7 +442,7 @@ public final class TLSSession: Carrier {
             }
         }
         sealed.releaseIfEmpty()
-        return step ?? .wantsWrite
+        return step ?? callWithInput(body)
     }
 
     private func callWithInput(_ body: () -> CInt) -> Step {
