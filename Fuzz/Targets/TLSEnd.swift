@@ -36,7 +36,7 @@ final class TLSEnd: Socket {
         readAll()
         guard closesWhenSent, unsent.isEmpty, isOpen else { return }
         hasClosed = true
-        close()
+        shutdownWrite()
     }
 
     private func write() {

@@ -402,6 +402,8 @@ public final class TLSSession: Carrier {
         socket.kernelSend(buffer.readable)
     }
 
+    public override var holdsUnsent: Bool { !sealed.isEmpty }
+
     public override func kernelWritable() {
         guard let socket, !sealed.isEmpty else { return }
         _ = flushSealed(socket)
