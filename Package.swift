@@ -46,12 +46,12 @@ let package = Package(
         .target(name: "HTTP2", dependencies: ["CNghttp2", "EventLoop", "HTTP1"], swiftSettings: house),
 
         // Span records, encodings, queues and delivery.
-        .target(name: "SpanEmitter", dependencies: ["EventLoop", "HTTP1", "Propagation"], swiftSettings: house),
+        .target(name: "SpanEmitter", dependencies: ["EventLoop", "HTTP1", "Propagation", "TLS"], swiftSettings: house),
 
         // The product as a library, and its command line.
         .target(
             name: "PropagatingProxy",
-            dependencies: ["CYAML", "EventLoop", "HTTP1", "HTTP2", "Propagation", "SpanEmitter"],
+            dependencies: ["CYAML", "EventLoop", "HTTP1", "HTTP2", "Propagation", "SpanEmitter", "TLS"],
             swiftSettings: house
         ),
         .executableTarget(

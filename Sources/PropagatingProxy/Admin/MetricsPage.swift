@@ -13,7 +13,7 @@ struct MetricsPage {
     ///   - logLinesDropped: lines that found the log's queue full.
     static func render(
         _ workers: [WorkerMetrics], spans: SpanFigures, endpoints: EndpointFigures = EndpointFigures(),
-        names: MetricNames, logLinesDropped: UInt64 = 0
+        tls: TLSFigures = TLSFigures(), names: MetricNames, logLinesDropped: UInt64 = 0
     ) -> [UInt8] {
         var page = MetricsPage(names: names, workers: workers)
         page.writeRequests()
@@ -25,6 +25,7 @@ struct MetricsPage {
         page.writeDecisions()
         page.writeMemory()
         spans.write(into: &page.text)
+        tls.write(into: &page.text)
         page.write(
             "log_lines_dropped_total", .counter, "Log lines dropped because stderr was not read.", logLinesDropped)
         return page.text.bytes

@@ -16,6 +16,8 @@ final class Upstream {
     /// Index in the configuration and 1; 0 is none, for span records.
     let number: UInt16
     let settings: Configuration.UpstreamSettings
+    /// `nil`: plain text.
+    let tls: UpstreamTLS?
     /// Of the routes that lead here and may try again.
     var retryBudget: RetryBudget
     let capacity: UpstreamCapacity
@@ -33,14 +35,15 @@ final class Upstream {
     private var lastID: UInt32 = 0
 
     init(
-        number: UInt16, _ upstream: Configuration.Upstream, board: EndpointBoard, resolver: Resolver,
-        supplies: SessionSupplies, seed: UInt64, log: Log, on loop: EventLoop
+        number: UInt16, _ upstream: Configuration.Upstream, tls: UpstreamTLS?, board: EndpointBoard,
+        resolver: Resolver, supplies: SessionSupplies, seed: UInt64, log: Log, on loop: EventLoop
     ) throws(EventLoopError) {
         self.number = number
         self.board = board
         self.supplies = supplies
         self.loop = loop
         settings = upstream.settings
+        self.tls = tls
         retryBudget = RetryBudget(percent: settings.retryPercent, leastPerSecond: settings.retriesPerSecond)
         capacity = UpstreamCapacity(settings)
         stickyKey = if case .hash(let source) = upstream.balance { StickyKey(source) } else { nil }

@@ -2,6 +2,7 @@
 import EventLoop
 import HTTP1
 import Propagation
+import TLS
 
 /// What one worker knows of one listener. Built from the configuration, constant but for its count of connections.
 final class ListenerContext {
@@ -12,6 +13,9 @@ final class ListenerContext {
     /// Whether its exchanges are CLIENT spans: calls of the app beside us, each one span.
     let callsOut: Bool
     let trust: Trust
+    /// `nil`: plain text.
+    let tls: Published<ServerContext>?
+    let callerCertificateField: Configuration.CallerCertificateField
     let timeouts: Configuration.ClientTimeouts
     let headLimits: HeadLimits
     let responseLimits: HeadLimits
@@ -34,8 +38,8 @@ final class ListenerContext {
     ///   - connectionLimit: open ones of this listener that this worker may have.
     ///   - wishesPerSecond: of outsiders, that this worker grants.
     init(
-        number: UInt16, _ listener: Configuration.Listener, routes: [RouteContext], connectionLimit: Int,
-        wishesPerSecond: Int, _ configuration: Configuration
+        number: UInt16, _ listener: Configuration.Listener, tls: Published<ServerContext>?, routes: [RouteContext],
+        connectionLimit: Int, wishesPerSecond: Int, _ configuration: Configuration
     ) {
         trustedPeers = listener.trustedPeers
         outsiderWishes = RateLimiter(perSecond: wishesPerSecond)
@@ -45,6 +49,8 @@ final class ListenerContext {
         tracing = TracingContext(configuration.tracing)
         callsOut = configuration.tracing.mode == .sidecar && listener.direction == .outbound
         trust = listener.trust
+        self.tls = tls
+        callerCertificateField = listener.callerCertificateField
         timeouts = listener.timeouts
         headLimits = configuration.limits.head
         responseLimits = HeadLimits()

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 import EventLoop
 import HTTP1
+import TLS
 
 /// Brings spans to one collector: queue, batches, posts, retries. Lives on the reporter's thread.
 final class SpanExporter {
@@ -11,6 +12,8 @@ final class SpanExporter {
 
     private let index: Int
     private let configuration: ExporterConfiguration
+    /// `nil`: plain text.
+    private let context: Published<ClientContext>?
     private let ledger: SpanLedger
     private let loop: EventLoop
     private let resolver: Resolver
@@ -44,11 +47,13 @@ final class SpanExporter {
     var onEmpty: () -> Void = {}
 
     init(
-        _ configuration: ExporterConfiguration, index: Int, names: SpanNames, ledger: SpanLedger, loop: EventLoop,
+        _ configuration: ExporterConfiguration, context: Published<ClientContext>?, index: Int, names: SpanNames,
+        ledger: SpanLedger, loop: EventLoop,
         resolver: Resolver, log: @escaping @Sendable (ReporterLogLevel, String) -> Void
     ) throws(EventLoopError) {
         self.index = index
         self.configuration = configuration
+        self.context = context
         self.ledger = ledger
         self.loop = loop
         self.resolver = resolver

@@ -25,7 +25,8 @@ struct CallReportTests {
                     MetricNames(routes: [], upstreams: [], upstreamErrors: [], localReplies: [])),
                 ring: SpanRing(capacity: 64), wakeReporter: try WakeUp(on: loop) {}.bell, log: log)
             listener = ListenerContext(
-                number: 0, configuration.listeners[0], routes: [], connectionLimit: 1, wishesPerSecond: 0, configuration
+                number: 0, configuration.listeners[0], tls: nil, routes: [], connectionLimit: 1, wishesPerSecond: 0,
+                configuration
             )
             begin()
             report.grpcBegan()
