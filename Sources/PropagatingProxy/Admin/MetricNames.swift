@@ -2,6 +2,7 @@
 import HTTP2
 import Propagation
 import SpanEmitter
+import TLS
 
 /// What the numbers of routes, upstreams and reasons are called, for one configuration, and so
 /// which cell of a worker's counter table means what.
@@ -28,6 +29,8 @@ struct MetricNames: Sendable {
 
     /// By the raw values of `GRPCStatus`: the seventeen statuses.
     static let grpcStatuses = GRPCStatus.allCases.filter(\.isKnown).map(\.name)
+    /// How a handshake of TLS ended: well, well by resumption, or by the failure of that number.
+    static let handshakeResults = ["ok", "resumed"] + TLSFailure.allCases.map(\.name.description)
     static let http2Limits = HTTP2Limit.allCases.map(\.label.description)
     static let outsiderWishes = OutsiderWish.allCases.map(\.rawValue)
 
@@ -45,6 +48,8 @@ struct MetricNames: Sendable {
     /// Outcomes of waiting, by upstream; then how many wait, by upstream.
     let pending: Int
     let waiting: Int
+    /// Results of handshakes, by upstream.
+    let upstreamHandshakes: Int
     let localReplyCells: Int
     let propagation: Int
     let malformed: Int
@@ -76,6 +81,7 @@ struct MetricNames: Sendable {
         retries = take(upstreams.count * Self.retryOutcomes.count)
         pending = take(upstreams.count * Self.pendingOutcomes.count)
         waiting = take(upstreams.count)
+        upstreamHandshakes = take(upstreams.count * Self.handshakeResults.count)
         localReplyCells = take(localReplies.count)
         propagation = take(Self.propagationOutcomes.count)
         malformed = take(Self.malformedFields.count)

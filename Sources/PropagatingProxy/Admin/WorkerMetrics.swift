@@ -3,6 +3,7 @@ import EventLoop
 import HTTP2
 import Propagation
 import SpanEmitter
+import TLS
 
 /// What one worker counts. Only its thread writes; the control thread reads for a scrape.
 ///
@@ -68,6 +69,20 @@ final class WorkerMetrics: Sendable {
     func upstreamFailed(_ upstream: UInt16, reason: Int) {
         guard upstream >= 1, upstream <= names.upstreams.count else { return }
         add(names.upstreamErrorCells + (Int(upstream) - 1) * names.upstreamErrors.count, reason, names.upstreamErrors)
+    }
+
+    /// TLS to an upstream stands.
+    func upstreamSecured(_ upstream: UInt16, isResumed: Bool) { handshake(upstream, isResumed ? 1 : 0) }
+
+    /// TLS to an upstream did not come about.
+    func upstreamNotSecured(_ upstream: UInt16, _ failure: TLSFailure) {
+        handshake(upstream, 2 + Int(failure.rawValue))
+    }
+
+    private func handshake(_ upstream: UInt16, _ result: Int) {
+        guard upstream >= 1, upstream <= names.upstreams.count else { return }
+        let results = MetricNames.handshakeResults
+        add(names.upstreamHandshakes + (Int(upstream) - 1) * results.count, result, results)
     }
 
     /// A failure met a route that may try again.

@@ -93,6 +93,7 @@ struct ExchangeReport: BitwiseCopyable {
         server.parentIsRemote = !hop.inbound.parentID.isNone
         server.listener = listener.number
         server.peer = listener.callsOut ? EndpointAddress() : peer
+        server.security = .plain
         server.resendCount = 0
         server.requestBytes = 0
         server.responseBytes = 0
@@ -135,7 +136,7 @@ struct ExchangeReport: BitwiseCopyable {
     // MARK: Attempts
 
     mutating func beginAttempt(
-        _ number: UInt8, to endpoint: EndpointAddress, worker: Worker, overHTTP2: Bool
+        _ number: UInt8, to endpoint: EndpointAddress, worker: Worker, overHTTP2: Bool, security: SpanSecurity
     ) {
         if server.hasAttempt { recordFailedAttempt(worker) }
         sentContext = hop.attempt(random: &worker.random)
@@ -144,6 +145,7 @@ struct ExchangeReport: BitwiseCopyable {
         if server.kind == .client {
             server.peer = endpoint
             server.resendCount = number
+            server.security = security
         }
         server.attempt.spanID = sentContext.spanID
         server.attempt.parentID = server.spanID
@@ -151,6 +153,14 @@ struct ExchangeReport: BitwiseCopyable {
         server.attempt.peer = endpoint
         server.attempt.resendCount = number
         server.attempt.httpVersion = overHTTP2 ? .http2 : .http11
+        server.attempt.security = security
+    }
+
+    /// The handshake of the attempt's new connection has ended, and with it what was open of its protocol.
+    mutating func attemptSecured(_ security: SpanSecurity, overHTTP2: Bool) {
+        server.attempt.httpVersion = overHTTP2 ? .http2 : .http11
+        server.attempt.security = security
+        if server.kind == .client { server.security = security }
     }
 
     mutating func responseBegan(_ status: UInt16) { responseStatus = status }

@@ -2,6 +2,7 @@
 import Glibc
 import HTTP1
 import SpanEmitter
+import TLS
 
 /// Why an exchange could not be completed. Every failure in the proxy ends as one of these,
 /// and this file alone decides what the downstream, the span and the log are told.
@@ -46,6 +47,8 @@ enum ProxyError: Error, BitwiseCopyable, Equatable {
     case outOfDescriptors
     /// The caller's own deadline has passed (`grpc-timeout`).
     case callOverdue
+    /// TLS to the upstream did not come about, or ended by the peer's alert before a response.
+    case tlsFailed(TLSFailure)
 
     /// What a connect that failed at once means: not every reason is the upstream's.
     static func connecting(errno: CInt) -> ProxyError {
@@ -64,10 +67,11 @@ enum ProxyError: Error, BitwiseCopyable, Equatable {
         case .headTooLarge: 431
         case .noRoute: 404
         case .noAddress, .connectFailed, .connectTimedOut, .outOfBuffers, .noHealthyUpstream, .upstreamOverflow,
-            .overloaded, .outOfDescriptors:
+            .overloaded, .outOfDescriptors, .tlsFailed(.outOfMemory):
             503
         case .upstreamClosed, .malformedResponse, .unexpectedUpgrade, .tooManyInterimResponses, .unaskedResponse: 502
-        case .responseTimedOut, .callOverdue: 504
+        case .responseTimedOut, .callOverdue, .tlsFailed(.timedOut): 504
+        case .tlsFailed: 502
         case .loopDetected: 508
         case .responseTruncated, .downstreamGone, .shuttingDown: 0
         }
@@ -102,7 +106,13 @@ enum ProxyError: Error, BitwiseCopyable, Equatable {
         case .overloaded: "this proxy is overloaded"
         case .outOfDescriptors: "this proxy is out of file descriptors"
         case .callOverdue: "the call's deadline has passed"
+        case .tlsFailed: "TLS to the upstream failed: "
         }
+    }
+
+    /// Goes behind ``reason``, on the same line; empty for most.
+    var detail: StaticString {
+        if case .tlsFailed(let failure) = self { failure.reason } else { "" }
     }
 
     /// OpenTelemetry's `error.type` of the spans it ends.
@@ -122,6 +132,7 @@ enum ProxyError: Error, BitwiseCopyable, Equatable {
         case .malformedResponse, .unexpectedUpgrade, .tooManyInterimResponses, .unaskedResponse: .protocolError
         case .downstreamGone: .clientClosed
         case .shuttingDown: .shutdown
+        case .tlsFailed(let failure): SpanError(failure)
         }
     }
 
@@ -140,6 +151,7 @@ enum ProxyError: Error, BitwiseCopyable, Equatable {
             .unexpectedUpgrade, .tooManyInterimResponses, .responseTimedOut, .responseTruncated,
             .noHealthyUpstream, .unaskedResponse:
             true
+        case .tlsFailed(let failure): failure != .outOfMemory
         default: false
         }
     }

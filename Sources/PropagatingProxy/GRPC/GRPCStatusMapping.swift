@@ -45,7 +45,7 @@ extension ProxyError {
             .resourceExhausted
         case .noRoute: .unimplemented
         case .noAddress, .connectFailed, .connectTimedOut, .upstreamClosed, .noHealthyUpstream, .responseTruncated,
-            .shuttingDown:
+            .shuttingDown, .tlsFailed:
             .unavailable
         case .downstreamGone: .cancelled
         }
