@@ -152,7 +152,10 @@ public final class TLSSession: Carrier {
             hasGreeted = true
             return nil
         }
-        guard socket.kernelMayRead else { return .waiting }
+        guard socket.kernelMayRead else {
+            received.releaseIfEmpty()
+            return .waiting
+        }
         switch socket.kernelReceive(into: &received) {
         case .bytes(let count):
             handshakeCount += count
