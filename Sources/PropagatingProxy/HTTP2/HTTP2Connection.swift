@@ -29,7 +29,8 @@ class HTTP2Connection: Socket {
     private var mayHideReset = false
 
     init(
-        _ descriptor: consuming Descriptor, _ session: HTTP2Session, isConnecting: Bool = false,
+        _ descriptor: consuming Descriptor, _ session: HTTP2Session, carrier: Carrier? = nil,
+        isConnecting: Bool = false,
         supplies: SessionSupplies, on loop: EventLoop
     ) {
         self.session = session
@@ -38,7 +39,7 @@ class HTTP2Connection: Socket {
         isBlocked = isConnecting
         input = Buffer(pool: supplies.buffers)
         output = Buffer(pool: supplies.buffers)
-        super.init(descriptor, on: loop)
+        super.init(descriptor, carrier: carrier, on: loop)
         supplies.buffers.keepSpares(Self.sparesWanted)
         session.onDirty = { [unowned self] in flushSoon() }
     }
