@@ -20,6 +20,7 @@ struct MetricsPage {
         page.writeLatency()
         page.writeCalls()
         page.writeConnections()
+        page.writeHandshakes()
         page.writeUpstreams()
         endpoints.write(into: &page.text)
         page.writeDecisions()
@@ -103,6 +104,20 @@ struct MetricsPage {
         write("response_bytes_total", .counter, "Bytes of responses.", sum(.responseBytes))
     }
 
+    /// Of the failures a listener has seen.
+    private mutating func writeHandshakes() {
+        text.family("tls_handshakes_total", .counter, "TLS handshakes with callers, by listener and result.")
+        let results = MetricNames.handshakeResults
+        for (listener, name) in names.tlsListeners.enumerated() {
+            guard let name else { continue }
+            for (index, result) in results.enumerated() {
+                let value = sum(names.handshakes + listener * results.count + index)
+                if value > 0 || index < 2 { text.sample(value, ["listener": name, "result": result]) }
+            }
+        }
+        write("tls_handshakes_waiting", .gauge, "TLS handshakes that wait for their turn.", sum(.handshakesWaiting))
+    }
+
     private mutating func writeUpstreams() {
         let idle = sum(.upstreamsIdle)
         text.family("upstream_connections", .gauge, "Connections open to upstreams, by state.")
@@ -119,7 +134,7 @@ struct MetricsPage {
         write(
             "upstream_replays_total", .counter, "Requests sent again after a reused connection had closed.",
             sum(.replays))
-        writeHandshakes()
+        writeUpstreamHandshakes()
         writePending()
         writeRetries()
         text.family("upstream_errors_total", .counter, "Attempts that failed, by upstream and reason.")
@@ -132,7 +147,7 @@ struct MetricsPage {
     }
 
     /// Of the results an upstream has seen, so that plain ones have no lines.
-    private mutating func writeHandshakes() {
+    private mutating func writeUpstreamHandshakes() {
         text.family("upstream_tls_handshakes_total", .counter, "TLS handshakes with upstreams, by result.")
         let results = MetricNames.handshakeResults
         for (upstream, name) in names.upstreams.enumerated() {
