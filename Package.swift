@@ -86,7 +86,7 @@ let package = Package(
         // The fuzz targets as ordinary code, to replay what fuzzing once found.
         .testTarget(
             name: "FuzzTests",
-            dependencies: ["EventLoop", "HTTP1", "HTTP2", "Propagation", "PropagatingProxy", "SpanEmitter"],
+            dependencies: ["EventLoop", "HTTP1", "HTTP2", "Propagation", "PropagatingProxy", "SpanEmitter", "TLS"],
             path: "Fuzz", exclude: ["CLibFuzzer", "Dictionaries", "Driver", "Package.swift", "Regressions"],
             sources: ["Referees", "Replay", "Targets"]),
     ]

@@ -33,6 +33,9 @@ open class Carrier {
     /// A send would have blocked: the socket wants to hear when it would not. Not asked over a descriptor.
     open func awaitWritable() {}
 
+    /// Over a descriptor: whether something of its own, such as its last words, waits for the kernel.
+    open var holdsUnsent: Bool { false }
+
     /// Over a descriptor: the kernel takes bytes again. The owner is told next.
     open func kernelWritable() {}
 

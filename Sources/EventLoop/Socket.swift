@@ -31,6 +31,7 @@ open class Socket {
     public final private(set) var peerHasEnded = false
     /// For a carrier over a descriptor: what ``mayRead`` is to the owner of a plain socket.
     public final private(set) var kernelMayRead = false
+    private var shutdownIsDue = false
 
     /// Whether the loop knows of something to read that ``ioReady(_:)`` has not been told yet, in this pass.
     public final var isReported: Bool {
@@ -115,7 +116,9 @@ open class Socket {
 
     private func tell(_ carrier: Carrier, _ readiness: Readiness) {
         if readiness.contains(.readable) || readiness.contains(.ended) { kernelMayRead = true }
-        if readiness.contains(.writable) { carrier.kernelWritable() }
+        guard readiness.contains(.writable) else { return }
+        carrier.kernelWritable()
+        shutdownIfDue()
     }
 
     /// Called on the loop's thread. The socket stays alive until this returns, even when it closes itself.
@@ -218,8 +221,20 @@ open class Socket {
     public final func shutdownWrite() {
         guard isOpen else { return }
         carrier?.shutdownWrite()
-        if descriptor >= 0 { _ = shutdown(descriptor, CInt(SHUT_WR)) }
+        guard descriptor >= 0 else { return }
+        shutdownIsDue = true
+        shutdownIfDue()
     }
+
+    /// Behind the last words of the carrier.
+    private func shutdownIfDue() {
+        guard shutdownIsDue, !holdsUnsent else { return }
+        shutdownIsDue = false
+        _ = shutdown(descriptor, CInt(SHUT_WR))
+    }
+
+    /// Whether something that was said by a carrier still waits for the kernel, which will tell when it takes it.
+    public final var holdsUnsent: Bool { carrier?.holdsUnsent ?? false }
 
     /// The result of a connect, once writable: 0, or the `errno` it failed with.
     public final func takeError() -> CInt {

@@ -164,6 +164,11 @@ public final class ServerContext: @unchecked Sendable {
 
     public var groupCount: Int { groups.count }
 
+    /// What the certificates of a group have in common, such as their names, and more.
+    public func facts(ofGroup index: Int) -> CertificateFacts? {
+        groups.indices.contains(index) ? groups[index].identities.first?.facts : nil
+    }
+
     /// Which certificates a peer gets that asks for this name (RFC 6066 §3); the first ones if nobody has the name.
     public func shownGroup(for name: String) -> Int { group(for: name) ?? 0 }
 

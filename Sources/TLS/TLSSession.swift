@@ -240,6 +240,7 @@ public final class TLSSession: Carrier {
             }
             var count = 0
             guard let step = openRecord(into: &buffer, &count) else { return .full }
+            if !sealed.isEmpty { _ = flushSealed(socket) }  // an answer to a key update or a renegotiation
             switch step {
             case .done:
                 total += count
@@ -255,7 +256,6 @@ public final class TLSSession: Carrier {
                 return .endOfStream
             case .failed:
                 failure = failureFound()
-                _ = flushSealed(socket)
                 mayHoldMore = total > 0
                 return .failed(errno: errno(of: failure))
             }
@@ -406,6 +406,8 @@ public final class TLSSession: Carrier {
     private static func send(_ buffer: borrowing Buffer, to socket: Socket) -> WriteOutcome {
         socket.kernelSend(buffer.readable)
     }
+
+    public override var holdsUnsent: Bool { !sealed.isEmpty }
 
     public override func kernelWritable() {
         guard let socket, !sealed.isEmpty else { return }
