@@ -20,12 +20,14 @@ let package = Package(
         .executable(name: "propagating-proxy", targets: ["propagating-proxy"]),
         // For the package in Fuzz/, which instruments all of it; nobody else needs the modules.
         .library(
-            name: "Parts", targets: ["EventLoop", "HTTP1", "HTTP2", "Propagation", "SpanEmitter", "PropagatingProxy"]),
+            name: "Parts",
+            targets: ["EventLoop", "HTTP1", "HTTP2", "Propagation", "SpanEmitter", "PropagatingProxy", "TLS"]),
     ],
     targets: [
         // C libraries of the host. Each one is imported by exactly one Swift target.
         .systemLibrary(name: "CLibevent", pkgConfig: "libevent", providers: [.apt(["libevent-dev"])]),
         .systemLibrary(name: "CNghttp2", pkgConfig: "libnghttp2", providers: [.apt(["libnghttp2-dev"])]),
+        .systemLibrary(name: "COpenSSL", pkgConfig: "openssl", providers: [.apt(["libssl-dev"])]),
         .systemLibrary(name: "CYAML", pkgConfig: "yaml-0.1", providers: [.apt(["libyaml-dev"])]),
         // Socket calls, clock reads and getopt_long, which Swift's Glibc does not offer, as static inline C.
         .target(name: "CSystem"),
@@ -36,6 +38,9 @@ let package = Package(
 
         // The fence around libevent and the kernel.
         .target(name: "EventLoop", dependencies: ["CLibevent", "CSystem"], swiftSettings: house),
+
+        // The fence around OpenSSL.
+        .target(name: "TLS", dependencies: ["COpenSSL", "EventLoop"], swiftSettings: house),
 
         // The fence around libnghttp2.
         .target(
@@ -68,6 +73,7 @@ let package = Package(
             name: "HTTP1Tests", dependencies: ["HTTP1", "CMallocCount", "TestSupport"], exclude: ["Vectors"]),
         .testTarget(
             name: "HTTP2Tests", dependencies: ["HTTP2", "EventLoop", "CMallocCount", "TestSupport"]),
+        .testTarget(name: "TLSTests", dependencies: ["TLS", "EventLoop", "TestSupport"]),
         .testTarget(
             name: "PropagationTests", dependencies: ["Propagation", "CMallocCount", "TestSupport"],
             exclude: ["Vectors"]),
@@ -82,7 +88,7 @@ let package = Package(
         // The fuzz targets as ordinary code, to replay what fuzzing once found.
         .testTarget(
             name: "FuzzTests",
-            dependencies: ["EventLoop", "HTTP1", "HTTP2", "Propagation", "PropagatingProxy", "SpanEmitter"],
+            dependencies: ["EventLoop", "HTTP1", "HTTP2", "Propagation", "PropagatingProxy", "SpanEmitter", "TLS"],
             path: "Fuzz", exclude: ["CLibFuzzer", "Dictionaries", "Driver", "Package.swift", "Regressions"],
             sources: ["Referees", "Replay", "Targets"]),
     ]

@@ -25,6 +25,7 @@ public enum FuzzTargets {
             ("authority", AuthorityTarget.self), ("trace", TraceTarget.self), ("config", ConfigurationTarget.self),
             ("span-json", SpanTarget.self), ("collector", CollectorTarget.self),
             ("h2-session", SessionTarget.self), ("h2-to-h1", TranslationTarget.self),
+            ("tls", TLSTarget.self),
         ]
     }
 

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
-/// What carries a ``Socket``'s bytes in place of the kernel: one stream of an HTTP/2 connection, or TLS.
+/// What carries a ``Socket``'s bytes: one stream of an HTTP/2 connection, in place of the kernel; or TLS, between the
+/// kernel and the owner of a socket that has a descriptor.
 ///
 /// It has its socket's duties towards the owner of the connection: it answers at once, never blocks, and calls
 /// ``Socket/carrierReady(_:)`` when something has changed since it last answered `wouldBlock`.
@@ -13,14 +14,30 @@ open class Carrier {
     /// As many of the bytes as can be taken now.
     open func send(_ bytes: Span<UInt8>) -> WriteOutcome { .failed(errno: 0) }
 
+    /// The same of two pieces, `first` before `second`.
+    open func send(_ first: Span<UInt8>, _ second: Span<UInt8>) -> WriteOutcome {
+        let head = send(first)
+        guard case .sent(first.count) = head, case .sent(let rest) = send(second) else { return head }
+        return .sent(first.count + rest)
+    }
+
     /// Bytes that have come, into the buffer's free space.
     open func receive(into buffer: inout Buffer) -> ReadOutcome { .failed(errno: 0) }
 
     /// Whether ``receive(into:)`` would tell something new: bytes, an end or a failure.
     open var hasNews: Bool { false }
 
-    /// A send would have blocked: the socket wants to hear when it would not.
+    /// Looks for bytes without taking them.
+    open func peek() -> PeekOutcome { hasNews ? .bytes : .nothing }
+
+    /// A send would have blocked: the socket wants to hear when it would not. Not asked over a descriptor.
     open func awaitWritable() {}
+
+    /// Over a descriptor: whether something of its own, such as its last words, waits for the kernel.
+    open var holdsUnsent: Bool { false }
+
+    /// Over a descriptor: the kernel takes bytes again. The owner is told next.
+    open func kernelWritable() {}
 
     /// More field lines, each `name: value CRLF`, to go behind the body.
     open func sendTrailers(_ lines: Span<UInt8>) {}

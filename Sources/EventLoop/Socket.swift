@@ -20,7 +20,7 @@ open class Socket {
     private var descriptor: CInt
     /// Two `struct event`: reading, writing; `nil` without a descriptor.
     private let events: UnsafeMutablePointer<event>?
-    /// In place of the kernel; `nil` for a plain socket.
+    /// In place of the kernel, or between it and the owner; `nil` for a plain socket.
     public final private(set) var carrier: Carrier?
     /// Whether ``close()`` has not been called.
     public final private(set) var isOpen = true
@@ -29,6 +29,9 @@ open class Socket {
     public final private(set) var mayRead = false
     /// Whether the peer has ended its direction; unread bytes may still wait.
     public final private(set) var peerHasEnded = false
+    /// For a carrier over a descriptor: what ``mayRead`` is to the owner of a plain socket.
+    public final private(set) var kernelMayRead = false
+    private var shutdownIsDue = false
 
     /// Whether the loop knows of something to read that ``ioReady(_:)`` has not been told yet, in this pass.
     public final var isReported: Bool {
@@ -37,7 +40,10 @@ open class Socket {
     }
 
     /// Registers a connected, connecting or accepted socket.
-    public init(_ descriptor: consuming Descriptor, on loop: EventLoop) {
+    ///
+    /// - Parameter carrier: what every byte goes through on its way to and from the kernel, such as TLS; what it holds
+    ///   already is told soon.
+    public init(_ descriptor: consuming Descriptor, carrier: Carrier? = nil, on loop: EventLoop) {
         self.loop = loop
         self.descriptor = descriptor.release()
         let events = UnsafeMutablePointer<event>.allocate(capacity: 2)
@@ -49,6 +55,15 @@ open class Socket {
         unsafe event_assign(events + 1, loop.base, self.descriptor, Int16(EV_WRITE | EV_ET), socketReady, context)
         unsafe event_add(events, nil)
         timer = loop.wheel.add(self)
+        if let carrier { put(carrier) }
+    }
+
+    private func put(_ carrier: Carrier) {
+        self.carrier = carrier
+        carrier.socket = self
+        guard carrier.hasNews else { return }
+        mayRead = true
+        resumeSoon()
     }
 
     /// A socket without a descriptor: every byte goes through the carrier.
@@ -95,7 +110,15 @@ open class Socket {
             mayRead = true
         }
         if readiness.contains(.readable) { mayRead = true }
+        if let carrier, descriptor >= 0 { tell(carrier, readiness) }
         ioReady(readiness)
+    }
+
+    private func tell(_ carrier: Carrier, _ readiness: Readiness) {
+        if readiness.contains(.readable) || readiness.contains(.ended) { kernelMayRead = true }
+        guard readiness.contains(.writable) else { return }
+        carrier.kernelWritable()
+        shutdownIfDue()
     }
 
     /// Called on the loop's thread. The socket stays alive until this returns, even when it closes itself.
@@ -113,8 +136,7 @@ open class Socket {
     /// Reports ``Readiness/writable`` once: after a connect, or after a send that would block.
     public final func awaitWritable() {
         guard isOpen else { return }
-        if let events = unsafe events { _ = unsafe event_add(events + 1, nil) }
-        carrier?.awaitWritable()
+        if let events = unsafe events { _ = unsafe event_add(events + 1, nil) } else { carrier?.awaitWritable() }
     }
 
     /// Calls ``deadlinePassed()`` after so many milliseconds, up to 300 ms late; `nil` clears it.
@@ -126,7 +148,17 @@ open class Socket {
     /// One `recv` into the buffer's free space.
     public final func receive(into buffer: inout Buffer) -> ReadOutcome {
         if let carrier { return receive(into: &buffer, from: carrier) }
-        return unsafe buffer.fill { bytes in
+        return receive(into: &buffer, mayRead: &mayRead)
+    }
+
+    /// One `recv` past the carrier. For the carrier.
+    public final func kernelReceive(into buffer: inout Buffer) -> ReadOutcome {
+        receive(into: &buffer, mayRead: &kernelMayRead)
+    }
+
+    @inline(__always)
+    private func receive(into buffer: inout Buffer, mayRead: inout Bool) -> ReadOutcome {
+        unsafe buffer.fill { bytes in
             let count = unsafe sys_receive(descriptor, bytes.baseAddress, bytes.count)
             if count > 0 {
                 mayRead = count == bytes.count || peerHasEnded
@@ -161,14 +193,19 @@ open class Socket {
     /// One `send`. Never raises SIGPIPE.
     public final func send(_ bytes: Span<UInt8>) -> WriteOutcome {
         if let carrier { return carrier.send(bytes) }
-        return unsafe bytes.withUnsafeBufferPointer { bytes in
+        return kernelSend(bytes)
+    }
+
+    /// One `send` past the carrier. For the carrier.
+    public final func kernelSend(_ bytes: Span<UInt8>) -> WriteOutcome {
+        unsafe bytes.withUnsafeBufferPointer { bytes in
             unsafe outcome(sys_send(descriptor, bytes.baseAddress, bytes.count))
         }
     }
 
     /// One `sendmsg` of two pieces, `first` before `second`.
     public final func send(_ first: Span<UInt8>, _ second: Span<UInt8>) -> WriteOutcome {
-        if let carrier { return send(first, second, by: carrier) }
+        if let carrier { return carrier.send(first, second) }
         return unsafe first.withUnsafeBufferPointer { first in
             unsafe second.withUnsafeBufferPointer { second in
                 unsafe outcome(
@@ -177,28 +214,37 @@ open class Socket {
         }
     }
 
-    private func send(_ first: Span<UInt8>, _ second: Span<UInt8>, by carrier: Carrier) -> WriteOutcome {
-        let head = carrier.send(first)
-        guard case .sent(first.count) = head, case .sent(let rest) = carrier.send(second) else { return head }
-        return .sent(first.count + rest)
-    }
-
     /// Field lines for behind the body, of a carrier that has such a place; the last thing before ``shutdownWrite()``.
     public final func sendTrailers(_ lines: Span<UInt8>) { carrier?.sendTrailers(lines) }
 
     /// Ends our direction; the peer reads an end of stream after what was sent.
     public final func shutdownWrite() {
         guard isOpen else { return }
-        if let carrier { return carrier.shutdownWrite() }
+        carrier?.shutdownWrite()
+        guard descriptor >= 0 else { return }
+        shutdownIsDue = true
+        shutdownIfDue()
+    }
+
+    /// Behind the last words of the carrier.
+    private func shutdownIfDue() {
+        guard shutdownIsDue, !holdsUnsent else { return }
+        shutdownIsDue = false
         _ = shutdown(descriptor, CInt(SHUT_WR))
     }
 
+    /// Whether something that was said by a carrier still waits for the kernel, which will tell when it takes it.
+    public final var holdsUnsent: Bool { carrier?.holdsUnsent ?? false }
+
     /// The result of a connect, once writable: 0, or the `errno` it failed with.
-    public final func takeError() -> CInt { carrier?.takeError() ?? sys_take_error(descriptor) }
+    public final func takeError() -> CInt {
+        if let carrier, descriptor < 0 { return carrier.takeError() }
+        return sys_take_error(descriptor)
+    }
 
     /// Looks at the receive queue without reading; an empty one clears ``mayRead``.
     public final func peek() -> PeekOutcome {
-        if let carrier { return carrier.hasNews ? .bytes : .nothing }
+        if let carrier { return peek(at: carrier) }
         switch sys_peek(descriptor) {
         case 1: return .bytes
         case 0: return .endOfStream
@@ -209,18 +255,26 @@ open class Socket {
         }
     }
 
+    private func peek(at carrier: Carrier) -> PeekOutcome {
+        let outcome = carrier.peek()
+        mayRead = carrier.hasNews
+        return outcome
+    }
+
     /// Closes by RST instead of FIN, so that a peer cannot take a cut message for a whole one.
     public final func reset() {
         guard isOpen else { return }
-        if carrier == nil { _ = sys_reset_on_close(descriptor) }
+        if descriptor >= 0 { _ = sys_reset_on_close(descriptor) }
         close(isCut: true)
     }
 
-    /// Takes the descriptor away from this socket, which is closed then.
+    /// Takes the descriptor away from this socket, which is closed then. Its carrier can be given to another socket.
     public final func handOver() -> Descriptor? {
         guard isOpen, descriptor >= 0 else { return nil }
         let handed = Descriptor(owning: descriptor)
         leaveLoop()
+        carrier?.socket = nil
+        carrier = nil
         return handed
     }
 
@@ -230,13 +284,21 @@ open class Socket {
     private func close(isCut: Bool) {
         guard isOpen else { return }
         let held = descriptor
+        if held >= 0, let carrier {  // it may have last words for the kernel
+            carrier.close(isCut: isCut)
+            forget(carrier)
+        }
         leaveLoop()
         if held >= 0 { _ = Glibc.close(held) }
         if let carrier {
-            self.carrier = nil
-            carrier.socket = nil
+            forget(carrier)
             carrier.close(isCut: isCut)
         }
+    }
+
+    private func forget(_ carrier: Carrier) {
+        self.carrier = nil
+        carrier.socket = nil
     }
 
     private func leaveLoop() {

@@ -10,6 +10,8 @@ public enum FieldKind: UInt8, BitwiseCopyable, Sendable {
     case authorization, proxyAuthorization, cookie, setCookie
     /// Forwarded, X-Forwarded-For, -Proto and -Host.
     case forwarded, forwardedFor, forwardedProto, forwardedHost
+    /// X-Forwarded-Client-Cert.
+    case forwardedClientCertificate
     /// X-Request-Id.
     case requestID
     /// X-B3-…
@@ -24,7 +26,7 @@ public enum FieldKind: UInt8, BitwiseCopyable, Sendable {
     /// `name` holds `tchar`s.
     @inline(__always)
     init(_ name: ByteRange, in bytes: Span<UInt8>) {
-        self = 2...19 ~= name.count ? Self.named(NameWords(bytes, name), count: name.count) : .other
+        self = 2...23 ~= name.count ? Self.named(NameWords(bytes, name), count: name.count) : .other
     }
 
     private static func named(_ name: NameWords, count: UInt32) -> FieldKind {
@@ -84,6 +86,10 @@ public enum FieldKind: UInt8, BitwiseCopyable, Sendable {
         case 19:
             if name.first == Word("proxy-au") && name.second == Word("thorizat") && name.third == Word("ion") {
                 return .proxyAuthorization
+            }
+        case 23:
+            if name.first == Word("x-forwar") && name.second == Word("ded-clie") && name.third == Word("nt-cert") {
+                return .forwardedClientCertificate
             }
         default: break
         }
@@ -154,7 +160,7 @@ extension FieldKind {
     var survivesNomination: Bool {
         switch self {
         case .host, .contentLength, .authorization, .cookie, .forwarded, .forwardedFor, .forwardedProto, .forwardedHost,
-            .requestID, .b3TraceID, .b3SpanID, .b3ParentSpanID, .b3Sampled, .b3Flags, .b3, .traceparent, .tracestate:
+            .forwardedClientCertificate, .requestID, .b3TraceID, .b3SpanID, .b3ParentSpanID, .b3Sampled, .b3Flags, .b3, .traceparent, .tracestate:
             true
         default: false
         }
@@ -180,7 +186,7 @@ extension FieldKind {
         switch self {
         case .host, .contentLength, .transferEncoding, .expect, .connection, .keepAlive, .proxyConnection, .te,
             .trailer, .upgrade, .http2Settings, .authorization, .proxyAuthorization, .cookie, .setCookie, .forwarded,
-            .forwardedFor, .forwardedProto, .forwardedHost:
+            .forwardedFor, .forwardedProto, .forwardedHost, .forwardedClientCertificate:
             true
         default: false
         }

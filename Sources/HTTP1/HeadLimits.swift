@@ -12,6 +12,8 @@ public struct HeadLimits: BitwiseCopyable, Sendable {
     public var methodBytes: Int
     /// Empty lines tolerated before a request line (RFC 9112 §2.2).
     public var emptyLines: Int
+    /// Whether a target in absolute form may begin with `https://`: the peer has spoken TLS to us.
+    public var takesHTTPS = false
 
     public init(
         headBytes: Int = 65_536,

@@ -54,7 +54,9 @@ public func parseRequestHead(
         return try incomplete(bytes, limits: limits)
     }
     try summary.finish(minorVersion: line.minorVersion, in: bytes, fields: &fields)
-    return .complete(try requestHead(line, summary, length: cursor.position, in: bytes, fields: &fields))
+    return .complete(
+        try requestHead(
+            line, summary, length: cursor.position, takesHTTPS: limits.takesHTTPS, in: bytes, fields: &fields))
 }
 
 /// Reads a request head whose lines are known; its text is complete at the front of the bytes.
@@ -115,9 +117,10 @@ extension Cursor {
 }
 
 private func requestHead(
-    _ line: RequestLine, _ summary: FieldSummary, length: Int, in bytes: Span<UInt8>, fields: inout FieldTable
+    _ line: RequestLine, _ summary: FieldSummary, length: Int, takesHTTPS: Bool, in bytes: Span<UInt8>,
+    fields: inout FieldTable
 ) throws(SyntaxError) -> RequestHead {
-    let target = try RequestTarget(line.target.range, method: line.method, in: bytes)
+    let target = try RequestTarget(line.target.range, method: line.method, takesHTTPS: takesHTTPS, in: bytes)
     let framing = requestFraming(summary)
     let hasBody = framing != .none && framing != .length(0)
     if !summary.isLengthCanonical { fields.removeLengthLine() }

@@ -10,14 +10,16 @@ struct RequestTarget: BitwiseCopyable {
     var authority: ByteRange
 
     /// `target` holds only bytes of ``ByteClass/target``.
+    ///
+    /// - Parameter takesHTTPS: see ``HeadLimits/takesHTTPS``.
     // bounded: `target` is not empty and lies in the bytes, as the cursor took it
-    init(_ target: Range<Int>, method: Method, in bytes: Span<UInt8>) throws(SyntaxError) {
+    init(_ target: Range<Int>, method: Method, takesHTTPS: Bool, in bytes: Span<UInt8>) throws(SyntaxError) {
         var pathStart = target.lowerBound
         var authority = ByteRange.empty
         if bytes[pathStart] == UInt8(ascii: "*"), target.count == 1 {
             guard method == .options else { throw .invalidTarget }
         } else if bytes[pathStart] != UInt8(ascii: "/") {
-            let absolute = try absoluteForm(target, in: bytes)
+            let absolute = try absoluteForm(target, takesHTTPS: takesHTTPS, in: bytes)
             authority = ByteRange(absolute)
             pathStart = absolute.upperBound
         }
@@ -27,13 +29,19 @@ struct RequestTarget: BitwiseCopyable {
     }
 }
 
-/// The authority of `http://host[:port]/…`. Other schemes are refused: this proxy would have to lie
-/// about them to the upstream.
+/// The authority of `http://host[:port]/…`, or of `https://…` to a peer that speaks TLS. Other schemes are refused: this
+/// proxy would have to lie about them to the upstream.
 // bounded: start and end are compared with the target's
-private func absoluteForm(_ target: Range<Int>, in bytes: Span<UInt8>) throws(SyntaxError) -> Range<Int> {
-    let start = target.lowerBound + 7
-    guard start < target.upperBound, lowercasedEquals(bytes.extracting(target.lowerBound..<start), "http://") else {
-        throw .invalidTarget
+private func absoluteForm(
+    _ target: Range<Int>, takesHTTPS: Bool, in bytes: Span<UInt8>
+) throws(SyntaxError) -> Range<Int> {
+    var start = target.lowerBound + 7
+    guard start < target.upperBound else { throw .invalidTarget }
+    if !lowercasedEquals(bytes.extracting(target.lowerBound..<start), "http://") {
+        start += 1
+        guard takesHTTPS, start < target.upperBound,
+            lowercasedEquals(bytes.extracting(target.lowerBound..<start), "https://")
+        else { throw .invalidTarget }
     }
     var end = start
     while end < target.upperBound, bytes[end] != UInt8(ascii: "/"), bytes[end] != UInt8(ascii: "?") { end += 1 }

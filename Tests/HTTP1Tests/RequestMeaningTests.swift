@@ -52,6 +52,21 @@ struct RequestMeaningTests {
         #expect(text(received, head.authority) == target.authority)
     }
 
+    @Test("A target in absolute form may say https to a listener that speaks TLS, and to no other")
+    func secureTargets() throws {
+        let received = bytes("GET https://a.test/c HTTP/1.1\r\nHost: a.test\r\n\r\n")
+        var fields = FieldTable()
+        #expect(throws: SyntaxError.invalidTarget) { try request(received, &fields) }
+        var limits = defaultLimits
+        limits.takesHTTPS = true
+        let head = try #require(try request(received, &fields, limits: limits))
+        #expect(text(received, head.path) == "/c" && text(received, head.authority) == "a.test")
+        for target in ["https://", "https:/a.test", "httpss://a.test/", "ftp://a.test/"] {
+            let other = bytes("GET \(target) HTTP/1.1\r\nHost: a.test\r\n\r\n")
+            #expect(throws: SyntaxError.invalidTarget) { try request(other, &fields, limits: limits) }
+        }
+    }
+
     @Test("HTTP/1.0 may come without Host")
     func oldWithoutHost() throws {
         var fields = FieldTable()
@@ -109,6 +124,7 @@ struct RequestMeaningTests {
         ("Authorization", .authorization), ("Proxy-Authorization", .proxyAuthorization), ("Cookie", .cookie),
         ("Set-Cookie", .setCookie), ("Forwarded", .forwarded), ("X-Forwarded-For", .forwardedFor),
         ("X-Forwarded-Proto", .forwardedProto), ("X-Forwarded-Host", .forwardedHost), ("X-Request-Id", .requestID),
+        ("X-Forwarded-Client-Cert", .forwardedClientCertificate),
         ("X-B3-TraceId", .b3TraceID), ("X-B3-SpanId", .b3SpanID), ("X-B3-ParentSpanId", .b3ParentSpanID),
         ("X-B3-Sampled", .b3Sampled), ("X-B3-Flags", .b3Flags), ("b3", .b3), ("traceparent", .traceparent),
         ("tracestate", .tracestate),

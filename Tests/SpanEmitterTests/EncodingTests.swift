@@ -180,6 +180,47 @@ struct EncodingTests {
         #expect(MemoryLayout<SpanRecord>.size <= 640)
     }
 
+    @Test("The texts of TLS get the room the others leave, and none of it is missed by a copy")
+    func securityTexts() {
+        let long = [UInt8](repeating: 0x61, count: 300)
+        var span = SpanRecord()
+        span.set(path: [0x2F], host: Array("a.test".utf8), requestID: Array("id".utf8))
+        span.texts.setTLS(serverName: Array("a.test".utf8).span, certificateName: Array("CN=caller".utf8).span)
+        #expect(array(span.texts.serverName) == Array("a.test".utf8))
+        #expect(array(span.texts.certificateName) == Array("CN=caller".utf8))
+        #expect(span.texts.count == 24)
+        span.texts.set(
+            method: long.span, path: long.span, host: long.span, requestID: long.span, userAgent: long.span)
+        span.texts.setTLS(serverName: long.span, certificateName: long.span)
+        #expect(span.texts.count == 432 && span.texts.serverName.isEmpty && span.texts.userAgent.count == 96)
+        span.set(path: [0x2F])
+        span.texts.setTLS(serverName: long.span, certificateName: long.span)
+        #expect(span.texts.serverName.count == 64 && span.texts.certificateName.count == 128)
+    }
+
+    private func tags(of span: SpanRecord, _ profile: TagProfile) throws -> [String: String] {
+        try #require(Self.json(span, .zipkinV2JSON, profile).object["tags"] as? [String: String])
+    }
+
+    @Test("A caller's TLS shows in its SERVER span: scheme, version, resumption, the name it asked for and its own")
+    func security() throws {
+        var span = Self.record()
+        span.set(path: [0x2F], host: Array("a.test".utf8))
+        span.texts.setTLS(serverName: Array("a.test".utf8).span, certificateName: Array("CN=caller".utf8).span)
+        span.security = .tls13Resumed
+        let tags = try tags(of: span, .otel)
+        #expect(tags["url.scheme"] == "https" && tags["tls.protocol.name"] == "tls")
+        #expect(tags["tls.protocol.version"] == "1.3" && tags["tls.resumed"] == "true")
+        #expect(tags["tls.client.server_name"] == "a.test" && tags["tls.client.subject"] == "CN=caller")
+        span.kind = .client
+        span.security = .tls12
+        let clientTags = try self.tags(of: span, .envoy)
+        #expect(clientTags["http.url"] == "https://a.test/" && clientTags["tls.protocol.version"] == "1.2")
+        #expect(clientTags["tls.resumed"] == "false" && clientTags["tls.client.subject"] == nil)
+        span.security = .plain
+        #expect(try !self.tags(of: span, .zipkin).keys.contains { $0.hasPrefix("tls.") })
+    }
+
     @Test("A record with an attempt is a SERVER span and its CLIENT child, and stays what it was")
     func attempt() throws {
         var span = Self.record()

@@ -20,6 +20,8 @@ final class DownstreamConnection: Socket, Downstream {
     /// What a lingering close reads at most.
     private static let lingerByteLimit = 65_536
     private static let lingerMilliseconds = 1000
+    /// So often again for a slow peer that has not taken TLS's last words: without them it takes all for cut.
+    private static let lingerRoundLimit = 30
 
     let worker: Worker
     let listener: ListenerContext
@@ -47,6 +49,7 @@ final class DownstreamConnection: Socket, Downstream {
     private var seenCount = 0
     private var isServing = false
     private var lingeredCount = 0
+    private var lingerRounds = 0
     private(set) var servedCount = 0
     /// A deadline of ours is running, so a dripping head does not renew it.
     private var headDeadlineRuns = false
@@ -113,6 +116,9 @@ final class DownstreamConnection: Socket, Downstream {
         case .readingHead where input.isEmpty: end()
         case .readingHead: refuse(.requestTimedOut)
         case .exchanging: exchange?.downstreamDeadlinePassed(self)
+        case .lingering where holdsUnsent && lingerRounds < Self.lingerRoundLimit:
+            lingerRounds += 1
+            setDeadline(milliseconds: Self.lingerMilliseconds)
         case .lingering, .closed: end()
         }
     }

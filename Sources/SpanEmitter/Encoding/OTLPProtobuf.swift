@@ -39,6 +39,13 @@ struct OTLPProtobuf: SpanFormat {
         }
     }
 
+    mutating func tag(_ key: StaticString, flag: Bool, into out: inout ByteWriter) {
+        out.append(otlpAttribute: key, field: 9) {
+            $0.append(protoTag: 2, .varint)
+            $0.append(flag ? 1 : 0)
+        }
+    }
+
     mutating func tag(_ key: StaticString, list value: Span<UInt8>, into out: inout ByteWriter) {
         out.append(otlpAttribute: key, field: 9) {
             $0.append(protoTag: 5, .bytes)

@@ -11,6 +11,7 @@ protocol SpanFormat {
     /// Keys are our own constants: printable ASCII without quotes.
     mutating func tag(_ key: StaticString, _ value: Span<UInt8>, into out: inout ByteWriter)
     mutating func tag(_ key: StaticString, number: UInt64, into out: inout ByteWriter)
+    mutating func tag(_ key: StaticString, flag: Bool, into out: inout ByteWriter)
     /// A list of one text.
     mutating func tag(_ key: StaticString, list value: Span<UInt8>, into out: inout ByteWriter)
     mutating func end(_ span: inout SpanRecord, into out: inout ByteWriter)
@@ -23,6 +24,13 @@ extension SpanFormat {
 
     mutating func tag(_ key: StaticString, list value: Span<UInt8>, into out: inout ByteWriter) {
         tag(key, value, into: &out)
+    }
+
+    /// `true` or `false` as text.
+    mutating func tag(_ key: StaticString, flag: Bool, into out: inout ByteWriter) {
+        let yes: InlineArray<4, UInt8> = [0x74, 0x72, 0x75, 0x65]
+        let no: InlineArray<5, UInt8> = [0x66, 0x61, 0x6C, 0x73, 0x65]
+        if flag { tag(key, yes.span, into: &out) } else { tag(key, no.span, into: &out) }
     }
 }
 

@@ -9,17 +9,19 @@ struct TagWriter: ~Copyable {
 
     /// Values that are always the same.
     enum Word: Int, CaseIterable {
-        case other, http, error, yes, dash, proxy, grpc
+        case other, http, https, error, yes, dash, proxy, grpc, tls
 
         var text: String {
             switch self {
             case .other: "_OTHER"
             case .http: "http"
+            case .https: "https"
             case .error: "ERROR"
             case .yes: "true"
             case .dash: "-"
             case .proxy: "proxy"
             case .grpc: "grpc"
+            case .tls: "tls"
             }
         }
     }
@@ -37,6 +39,8 @@ struct TagWriter: ~Copyable {
     private let routeNames: TextTable
     private let envoyNames: TextTable
     private let versions = TextTable(HTTPVersion.allCases.map(\.text))
+    /// By ``SpanSecurity``.
+    let securities = TextTable(SpanSecurity.allCases.map(\.versionText))
     private let protocols = TextTable(HTTPVersion.allCases.map { "HTTP/\($0.text)" })
     /// By ``GRPCStatus``.
     let statuses = TextTable(GRPCStatus.allCases.map(\.name))
@@ -103,6 +107,7 @@ struct TagWriter: ~Copyable {
         writeResend("http.request.resend_count", &span, &format, &out)
         writeAddress("peer.address", &span, &format, &out)
         format.tag("guid:x-request-id", span.texts.requestID, into: &out, unlessEmpty: true)
+        if span.security != .plain { writeSecurity(&span, &format, &out) }
     }
 
     private func writeOTel<Format: SpanFormat>(
@@ -113,7 +118,8 @@ struct TagWriter: ~Copyable {
         if span.kind == .server {
             if !isCall {
                 format.tag("url.path", span.texts.path, into: &out)
-                format.tag("url.scheme", words[Word.http.rawValue], into: &out)
+                let scheme = span.security == .plain ? Word.http : Word.https
+                format.tag("url.scheme", words[scheme.rawValue], into: &out)
             }
             format.tag("http.route", routes[Int(span.route)], into: &out, unlessEmpty: true)
             writeServer(span.texts.host, &format, &out)
@@ -143,6 +149,7 @@ struct TagWriter: ~Copyable {
         if !span.texts.requestID.isEmpty {
             format.tag("http.request.header.x-request-id", list: span.texts.requestID, into: &out)
         }
+        if span.security != .plain { writeSecurity(&span, &format, &out) }
     }
 
     private func writeOTelMethod<Format: SpanFormat>(
@@ -188,6 +195,7 @@ struct TagWriter: ~Copyable {
             writeAddress("peer.address", &span, &format, &out)
         }
         writeResend("retry.count", &span, &format, &out)
+        if span.security != .plain { writeSecurity(&span, &format, &out) }
         if span.grpcStatus.isCall { writeEnvoyCall(&span, &format, &out) }
         let isCut = span.status == 0 ? span.isError : false
         if isCut || span.status >= 500 || span.isFaultyCall {
@@ -269,7 +277,7 @@ struct TagWriter: ~Copyable {
     ) {
         guard !span.texts.host.isEmpty else { return }
         scratch.bytes.truncate(to: 0)
-        scratch.bytes.append("http://")
+        scratch.bytes.append(span.security == .plain ? "http://" : "https://")
         scratch.bytes.append(span.texts.host)
         scratch.bytes.append(span.texts.path)
         format.tag(key, scratch.bytes, into: &out)

@@ -41,6 +41,8 @@ public struct SpanRecord: BitwiseCopyable, Sendable {
     public var hasAttempt = false
     /// How the call ended, if it is one; then ``messages`` count.
     public var grpcStatus = GRPCStatus.notGRPC
+    /// SERVER: of the caller's connection. CLIENT: of the one to the upstream.
+    public var security = SpanSecurity.plain
     /// Numbered from 1 in ``SpanNames/routes``; 0 is none.
     public var route: UInt16 = 0
     /// Numbered from 1 in ``SpanNames/upstreams``; 0 is none.
@@ -78,6 +80,7 @@ public struct SpanRecord: BitwiseCopyable, Sendable {
         swap(&resendCount, &attempt.resendCount)
         swap(&httpVersion, &attempt.httpVersion)
         swap(&grpcStatus, &attempt.grpcStatus)
+        swap(&security, &attempt.security)
     }
 
     /// The other half of a span the caller reports.
@@ -115,6 +118,7 @@ public struct AttemptRecord: BitwiseCopyable, Sendable {
     public var durationMicroseconds: UInt64 = 1
     /// The upstream's endpoint.
     public var peer = EndpointAddress()
+    public var security = SpanSecurity.plain
     /// 0: no response.
     public var status: UInt16 = 0
     var isShared = false

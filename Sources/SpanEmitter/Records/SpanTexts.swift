@@ -13,20 +13,30 @@ public struct SpanTexts: BitwiseCopyable, Sendable {
     static let hostLimit = 64
     static let requestIDLimit = 64
     static let userAgentLimit = 96
+    /// Of the two texts of TLS, which get what room the others leave.
+    static let serverNameLimit = 64
+    static let certificateNameLimit = 128
 
-    /// Where each text ends; it begins where the one before ends.
-    private var methodEnd: UInt16 = 0
-    private var pathEnd: UInt16 = 0
-    private var hostEnd: UInt16 = 0
-    private var requestIDEnd: UInt16 = 0
-    private var userAgentEnd: UInt16 = 0
-    private var bytes = InlineArray<432, UInt8>(repeating: 0)  // the limits' sum
+    /// Where the last text ends.
+    private var end: UInt16 = 0
+    // How long each text is; it begins where the one before ends. No limit is above 255.
+    private var methodCount: UInt8 = 0
+    private var pathCount: UInt8 = 0
+    private var hostCount: UInt8 = 0
+    private var requestIDCount: UInt8 = 0
+    private var userAgentCount: UInt8 = 0
+    private var serverNameCount: UInt8 = 0
+    private var certificateNameCount: UInt8 = 0
+    /// As many as ``capacity``.
+    private var bytes = InlineArray<432, UInt8>(repeating: 0)
+    /// The sum of the first five limits.
+    private static let capacity = 432
 
     /// No texts.
     public init() {}
 
     /// Bytes in use, at the beginning of the array.
-    var count: Int { Int(userAgentEnd) }
+    var count: Int { Int(end) }
     /// The bytes in use lie at the end of this type's, so that a copy may stop behind them.
     static let byteOffset = MemoryLayout<SpanTexts>.offset(of: \.bytes) ?? 0
 
@@ -38,55 +48,86 @@ public struct SpanTexts: BitwiseCopyable, Sendable {
     public mutating func set(
         method: Span<UInt8>, path: Span<UInt8>, host: Span<UInt8>, requestID: Span<UInt8>, userAgent: Span<UInt8>
     ) {
-        methodEnd = put(method, at: 0, limit: Self.methodLimit)
-        pathEnd = put(path, at: methodEnd, limit: Self.pathLimit)
-        hostEnd = put(host, at: pathEnd, limit: Self.hostLimit)
-        requestIDEnd = put(requestID, at: hostEnd, limit: Self.requestIDLimit)
-        userAgentEnd = put(userAgent, at: requestIDEnd, limit: Self.userAgentLimit)
+        removeAll()
+        methodCount = put(method, limit: Self.methodLimit)
+        pathCount = put(path, limit: Self.pathLimit)
+        hostCount = put(host, limit: Self.hostLimit)
+        requestIDCount = put(requestID, limit: Self.requestIDLimit)
+        userAgentCount = put(userAgent, limit: Self.userAgentLimit)
+    }
+
+    /// Adds those of a TLS connection, once, behind the others.
+    ///
+    /// - Parameters:
+    ///   - serverName: the one the peer asked for.
+    ///   - certificateName: whose certificate the peer has shown.
+    public mutating func setTLS(serverName: Span<UInt8>, certificateName: Span<UInt8>) {
+        serverNameCount = put(serverName, limit: min(Self.serverNameLimit, Self.capacity - count))
+        certificateNameCount = put(certificateName, limit: min(Self.certificateNameLimit, Self.capacity - count))
     }
 
     /// Forgets all texts.
     public mutating func removeAll() {
-        (methodEnd, pathEnd, hostEnd, requestIDEnd, userAgentEnd) = (0, 0, 0, 0, 0)
+        end = 0
+        (methodCount, pathCount, hostCount, requestIDCount, userAgentCount) = (0, 0, 0, 0, 0)
+        (serverNameCount, certificateNameCount) = (0, 0)
     }
 
-    // bounded: put() keeps the ends in order and in the array
+    // bounded: put() keeps all texts in the array
     var method: Span<UInt8> {
         @_lifetime(borrow self)
-        borrowing get { bytes.span.extracting(0..<Int(methodEnd)) }
+        borrowing get { bytes.span.extracting(range(methodCount, at: 0)) }
     }
-    // bounded: put() keeps the ends in order and in the array
+    // bounded: put() keeps all texts in the array
     var path: Span<UInt8> {
         @_lifetime(borrow self)
-        borrowing get { bytes.span.extracting(Int(methodEnd)..<Int(pathEnd)) }
+        borrowing get { bytes.span.extracting(range(pathCount, at: Int(methodCount))) }
     }
-    // bounded: put() keeps the ends in order and in the array
+    // bounded: put() keeps all texts in the array
     var host: Span<UInt8> {
         @_lifetime(borrow self)
-        borrowing get { bytes.span.extracting(Int(pathEnd)..<Int(hostEnd)) }
+        borrowing get { bytes.span.extracting(range(hostCount, at: Int(methodCount) + Int(pathCount))) }
     }
-    // bounded: put() keeps the ends in order and in the array
+    // bounded: put() keeps all texts in the array
     var requestID: Span<UInt8> {
         @_lifetime(borrow self)
-        borrowing get { bytes.span.extracting(Int(hostEnd)..<Int(requestIDEnd)) }
+        borrowing get { bytes.span.extracting(range(requestIDCount, at: userAgentStart - Int(requestIDCount))) }
     }
-    // bounded: put() keeps the ends in order and in the array
+    // bounded: put() keeps all texts in the array
     var userAgent: Span<UInt8> {
         @_lifetime(borrow self)
-        borrowing get { bytes.span.extracting(Int(requestIDEnd)..<Int(userAgentEnd)) }
+        borrowing get { bytes.span.extracting(range(userAgentCount, at: userAgentStart)) }
+    }
+    // bounded: put() keeps all texts in the array
+    var serverName: Span<UInt8> {
+        @_lifetime(borrow self)
+        borrowing get { bytes.span.extracting(range(serverNameCount, at: userAgentStart + Int(userAgentCount))) }
+    }
+    // bounded: put() keeps all texts in the array
+    var certificateName: Span<UInt8> {
+        @_lifetime(borrow self)
+        borrowing get { bytes.span.extracting(range(certificateNameCount, at: count - Int(certificateNameCount))) }
     }
 
-    /// - Returns: where it ends. `start` and the limits leave room for it: they add up to the capacity.
-    private mutating func put(_ text: Span<UInt8>, at start: UInt16, limit: Int) -> UInt16 {
+    private var userAgentStart: Int {
+        Int(methodCount) + Int(pathCount) + Int(hostCount) + Int(requestIDCount)
+    }
+
+    private func range(_ count: UInt8, at start: Int) -> Range<Int> { start..<start + Int(count) }
+
+    /// - Returns: its length. The limits leave room for it: those of the first five add up to the capacity.
+    private mutating func put(_ text: Span<UInt8>, limit: Int) -> UInt8 {
         let count = Self.cut(text, limit)
+        let start = Int(end)
         var span = bytes.mutableSpan
         unsafe span.withUnsafeMutableBufferPointer { target in
             unsafe text.withUnsafeBufferPointer { source in
                 guard let to = target.baseAddress, let from = source.baseAddress else { return }
-                unsafe copySmall(from: from, to: to + Int(start), count: count)
+                unsafe copySmall(from: from, to: to + start, count: count)
             }
         }
-        return start + UInt16(truncatingIfNeeded: count)
+        end += UInt16(truncatingIfNeeded: count)
+        return UInt8(truncatingIfNeeded: count)
     }
 
     private static func cut(_ text: Span<UInt8>, _ limit: Int) -> Int {
