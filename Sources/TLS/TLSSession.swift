@@ -128,6 +128,10 @@ public final class TLSSession: Carrier {
             if let byte = firstByte, handshakeCount == received.count, server != nil, byte != 0x16 {
                 return fail(.notTLS)
             }
+            guard server == nil || hasWholeHello else {
+                if let end = receiveForHandshake(socket) { return end }
+                continue
+            }
             let step = call { unsafe SSL_do_handshake(ssl) }
             let sent = flushSealed(socket)
             switch step {
@@ -172,6 +176,14 @@ public final class TLSSession: Carrier {
     }
 
     private var hasGreeted = false
+
+    /// Whether OpenSSL may begin. Until then a peer that stands still costs a page, and not OpenSSL's buffers of 40 KiB.
+    private var hasWholeHello: Bool {
+        if !mayBegin { mayBegin = lend(received) { isWholeHello($0) } }
+        return mayBegin
+    }
+
+    private var mayBegin = false
 
     private func fail(_ reason: TLSFailure) -> Progress {
         failure = reason

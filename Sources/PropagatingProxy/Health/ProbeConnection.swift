@@ -176,6 +176,7 @@ final class ProbeConnection: Socket {
 
     private func end() {
         guard isOpen else { return }
+        tls?.keepTicket()
         close()
         input.release()
         output.release()

@@ -3,7 +3,7 @@
 """Speaks TLS in front of a plain server, by Python's OpenSSL: what came and went stays as it was.
 
   tls_front.py --backend HOST:PORT --certificate FILE --key FILE [--min 1.2] [--max 1.3] [--alpn h2,http/1.1]
-               [--ciphers LIST] [--client-ca FILE] [--crl FILE] [--cut] [--stall]
+               [--ciphers LIST] [--client-ca FILE] [--crl FILE] [--cut] [--instead stall|close|plain]
 
 Prints `port N`, then one line for each handshake: `session {"version": …}` or `failure TEXT`.
 """
@@ -158,7 +158,7 @@ def main():
     parser.add_argument("--client-ca")
     parser.add_argument("--crl")
     parser.add_argument("--cut", action="store_true", help="end without close_notify")
-    parser.add_argument("--stall", action="store_true", help="never answer a ClientHello")
+    parser.add_argument("--instead", choices=["stall", "close", "plain"], help="of a handshake: how a ClientHello is met")
     options = parser.parse_args()
     made = context(options)
     made.sni_callback = lambda connection, name, _: names.__setitem__(connection, name)
@@ -168,8 +168,13 @@ def main():
     while True:
         peer, _ = listener.accept()
         peer.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        if options.stall:
+        if options.instead == "stall":
             held.append(peer)
+        elif options.instead:
+            peer.recv(PIECE)
+            if options.instead == "plain":
+                peer.sendall(b"HTTP/1.1 400 Bad Request\r\nContent-Length: 0\r\n\r\n")
+            peer.close()
         else:
             threading.Thread(target=Connection(peer, made, options).run, daemon=True).start()
 
