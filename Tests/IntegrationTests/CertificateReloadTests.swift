@@ -102,6 +102,39 @@ struct CertificateReloadTests {
         #expect(try proxy.metrics()["propagating_proxy_tls_reload_failing"] == 0)
     }
 
+    @Test("A session is resumed after a renewal, but not once other authorities judge callers")
+    func resumption() throws {
+        let mounted = try Mounted("server-ecdsa")
+        let folder = try TemporaryFolder()
+        let anchors = try String(contentsOfFile: TestCertificates.anchors, encoding: .utf8)
+        let file = try folder.write(anchors, to: "ca")
+        let proxy = try start(
+            "{ certificates: [ \(try mounted.yaml) ], client_certificates: { mode: require, ca: \"\(file)\" } }")
+        let caller = try TestCertificates.pair("client")
+        let openssl = try #require(Tool.find("openssl"))
+        /// The first word of a handshake's report: `New` or `Reused`.
+        func handshake(_ more: String...) throws -> String {
+            let (_, output) = try Tool.run(
+                openssl,
+                [
+                    "s_client", "-connect", "\(try proxy.address())", "-servername", "localhost", "-tls1_2", "-cert",
+                    caller.certificate, "-cert_chain", caller.certificate, "-key", caller.key,
+                ] + more, within: 30)
+            let line = output.split(separator: "\n").first { $0.contains(", TLSv1.2, Cipher is") }
+            return String(line?.prefix { $0 != "," } ?? "none in: \(output)")
+        }
+        let session = "\(folder.path)/session"
+        #expect(try handshake("-sess_out", session) == "New")
+        #expect(try handshake("-sess_in", session) == "Reused")
+        try mounted.swap(to: "server-renewed")
+        #expect(try proxy.metrics { $0[Self.reloads] == 1 }[Self.reloads, ["result": "ok"]] == 1)
+        #expect(try handshake("-sess_in", session) == "Reused")
+        let other = try String(contentsOfFile: TestCertificates.path("unknown-ca.pem"), encoding: .utf8)
+        _ = try folder.write(anchors + other, to: "ca")
+        #expect(try proxy.metrics { $0[Self.reloads] == 2 }[Self.reloads, ["result": "ok"]] == 2)
+        #expect(try handshake("-sess_in", session) == "New")
+    }
+
     @Test("SIGHUP is harmless without TLS, and says so")
     func harmless() throws {
         var text = ConfigurationText(upstream: .ipv4(port: 9))
