@@ -114,7 +114,10 @@ public final class Proxy {
             try tlsFiles.start(on: loop)
             let bell = try reporter.start()
             if configuration.upstreams.contains(where: { $0.healthCheck != nil }) {
-                healthChecker = try HealthChecker(configuration.upstreams, board: board, on: loop)
+                healthChecker = try HealthChecker(
+                    configuration.upstreams,
+                    tls: zip(configuration.upstreams, tlsFiles.contexts.upstreams).map { UpstreamTLS($0.tls, $1) },
+                    board: board, on: loop)
             }
             ejectionWatch = try EjectionWatch(configuration.upstreams, board: board, on: loop)
             for (index, handle) in workers.enumerated() {

@@ -50,6 +50,8 @@ struct MetricNames: Sendable {
     /// Outcomes of waiting, by upstream; then how many wait, by upstream.
     let pending: Int
     let waiting: Int
+    /// Results of handshakes, by upstream.
+    let upstreamHandshakes: Int
     let localReplyCells: Int
     let propagation: Int
     let malformed: Int
@@ -87,6 +89,7 @@ struct MetricNames: Sendable {
         retries = take(upstreams.count * Self.retryOutcomes.count)
         pending = take(upstreams.count * Self.pendingOutcomes.count)
         waiting = take(upstreams.count)
+        upstreamHandshakes = take(upstreams.count * Self.handshakeResults.count)
         localReplyCells = take(localReplies.count)
         propagation = take(Self.propagationOutcomes.count)
         malformed = take(Self.malformedFields.count)

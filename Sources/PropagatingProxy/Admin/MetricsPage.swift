@@ -134,6 +134,7 @@ struct MetricsPage {
         write(
             "upstream_replays_total", .counter, "Requests sent again after a reused connection had closed.",
             sum(.replays))
+        writeUpstreamHandshakes()
         writePending()
         writeRetries()
         text.family("upstream_errors_total", .counter, "Attempts that failed, by upstream and reason.")
@@ -141,6 +142,18 @@ struct MetricsPage {
             let first = names.upstreamErrorCells + upstream * names.upstreamErrors.count
             for (reason, label) in names.upstreamErrors.enumerated() {
                 text.sample(sum(first + reason), ["upstream": name, "reason": label])
+            }
+        }
+    }
+
+    /// Of the results an upstream has seen, so that plain ones have no lines.
+    private mutating func writeUpstreamHandshakes() {
+        text.family("upstream_tls_handshakes_total", .counter, "TLS handshakes with upstreams, by result.")
+        let results = MetricNames.handshakeResults
+        for (upstream, name) in names.upstreams.enumerated() {
+            for (index, label) in results.enumerated() {
+                let value = sum(names.upstreamHandshakes + upstream * results.count + index)
+                if value > 0 { text.sample(value, ["upstream": name, "result": label]) }
             }
         }
     }

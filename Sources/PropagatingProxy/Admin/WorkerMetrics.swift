@@ -71,6 +71,20 @@ final class WorkerMetrics: Sendable {
         add(names.upstreamErrorCells + (Int(upstream) - 1) * names.upstreamErrors.count, reason, names.upstreamErrors)
     }
 
+    /// TLS to an upstream stands.
+    func upstreamSecured(_ upstream: UInt16, isResumed: Bool) { upstreamHandshake(upstream, isResumed ? 1 : 0) }
+
+    /// TLS to an upstream did not come about.
+    func upstreamNotSecured(_ upstream: UInt16, _ failure: TLSFailure) {
+        upstreamHandshake(upstream, 2 + Int(failure.rawValue))
+    }
+
+    private func upstreamHandshake(_ upstream: UInt16, _ result: Int) {
+        guard upstream >= 1, upstream <= names.upstreams.count else { return }
+        let results = MetricNames.handshakeResults
+        add(names.upstreamHandshakes + (Int(upstream) - 1) * results.count, result, results)
+    }
+
     /// A failure met a route that may try again.
     func retry(_ upstream: UInt16, _ outcome: RetryOutcome) {
         guard upstream >= 1, upstream <= names.upstreams.count else { return }

@@ -146,7 +146,7 @@ struct ExchangeReport: BitwiseCopyable {
     // MARK: Attempts
 
     mutating func beginAttempt(
-        _ number: UInt8, to endpoint: EndpointAddress, worker: Worker, overHTTP2: Bool
+        _ number: UInt8, to endpoint: EndpointAddress, worker: Worker, overHTTP2: Bool, security: SpanSecurity
     ) {
         if server.hasAttempt { recordFailedAttempt(worker) }
         sentContext = hop.attempt(random: &worker.random)
@@ -155,6 +155,7 @@ struct ExchangeReport: BitwiseCopyable {
         if server.kind == .client {
             server.peer = endpoint
             server.resendCount = number
+            server.security = security
         }
         server.attempt.spanID = sentContext.spanID
         server.attempt.parentID = server.spanID
@@ -162,6 +163,14 @@ struct ExchangeReport: BitwiseCopyable {
         server.attempt.peer = endpoint
         server.attempt.resendCount = number
         server.attempt.httpVersion = overHTTP2 ? .http2 : .http11
+        server.attempt.security = security
+    }
+
+    /// The handshake of the attempt's new connection has ended, and with it what was open of its protocol.
+    mutating func attemptSecured(_ security: SpanSecurity, overHTTP2: Bool) {
+        server.attempt.httpVersion = overHTTP2 ? .http2 : .http11
+        server.attempt.security = security
+        if server.kind == .client { server.security = security }
     }
 
     mutating func responseBegan(_ status: UInt16) { responseStatus = status }

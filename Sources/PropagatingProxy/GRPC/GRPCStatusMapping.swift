@@ -46,7 +46,7 @@ extension ProxyError {
             .resourceExhausted
         case .noRoute: .unimplemented
         case .noAddress, .connectFailed, .connectTimedOut, .upstreamClosed, .noHealthyUpstream, .responseTruncated,
-            .shuttingDown, .misdirected:
+            .shuttingDown, .tlsFailed, .misdirected:
             .unavailable
         case .downstreamGone: .cancelled
         }

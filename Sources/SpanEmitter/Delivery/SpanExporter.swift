@@ -13,11 +13,12 @@ final class SpanExporter {
     private let index: Int
     private let configuration: ExporterConfiguration
     /// `nil`: plain text.
-    private let context: Published<ClientContext>?
+    private let tls: TLSDestination?
     private let ledger: SpanLedger
     private let loop: EventLoop
     private let resolver: Resolver
-    private let buffers = BufferPool(limit: 2)
+    /// For the response, and what TLS holds.
+    private let buffers = BufferPool(limit: 6)
     private let log: @Sendable (ReporterLogLevel, String) -> Void
     private let head: [UInt8]
     private var encoder: SpanEncoder
@@ -53,7 +54,9 @@ final class SpanExporter {
     ) throws(EventLoopError) {
         self.index = index
         self.configuration = configuration
-        self.context = context
+        tls = context.map {
+            TLSDestination($0, host: configuration.tls?.serverName ?? configuration.endpoint.host, resumes: true)
+        }
         self.ledger = ledger
         self.loop = loop
         self.resolver = resolver
@@ -158,8 +161,11 @@ final class SpanExporter {
     }
 
     private func use(_ descriptor: consuming Descriptor, isConnecting: Bool) {
+        let link = tls?.link(buffers: buffers)
+        // Never in the clear what was to be secret.
+        guard (link != nil) == configuration.endpoint.isSecure else { return failed("out of memory", .broken) }
         let connection = CollectorConnection(
-            descriptor, isConnecting: isConnecting, on: loop, buffers: buffers,
+            descriptor, isConnecting: isConnecting, tls: link, on: loop, buffers: buffers,
             timeoutMilliseconds: configuration.timeoutMilliseconds)
         self.connection = connection
         send(over: connection)

@@ -38,7 +38,7 @@ struct CallReportTests {
         }
 
         func attempt(_ number: UInt8) {
-            report.beginAttempt(number, to: EndpointAddress(), worker: worker, overHTTP2: true)
+            report.beginAttempt(number, to: EndpointAddress(), worker: worker, overHTTP2: true, security: .plain)
         }
 
         /// The callee's answer: 200, some messages, and a status if there is one.
