@@ -135,6 +135,43 @@ struct CertificateReloadTests {
         #expect(try handshake("-sess_in", session) == "New")
     }
 
+    @Test("An upstream sees the renewed certificate of ours, and other authorities judge its own")
+    func upstream() throws {
+        let app = try FakeUpstream()
+        var inside = ConfigurationText(upstream: app.address)
+        inside.listener = [
+            "client_certificate_header: sanitize_set",
+            "tls: { certificates: [ \(try TestCertificates.pair("server").yaml) ], "
+                + "client_certificates: { ca: \"\(try TestCertificates.anchors)\" } }",
+        ]
+        let inner = try ProxyProcess(configuration: inside.yaml)
+        let mounted = try Mounted("client")
+        let folder = try TemporaryFolder()
+        let anchors = try String(contentsOfFile: TestCertificates.anchors, encoding: .utf8)
+        let file = try folder.write(anchors, to: "ca")
+        var text = ConfigurationText(upstream: try inner.address())
+        // Each request on a connection of its own.
+        text.upstreams["app"]?.append("max_idle: 0")
+        text.upstreams["app"]?.append(
+            "tls: { server_name: localhost, ca: \"\(file)\", "
+                + "certificate: \"\(try mounted.path)/tls.crt\", key: \"\(try mounted.path)/tls.key\" }")
+        let outer = try ProxyProcess(configuration: text.yaml)
+        /// What the inner proxy says of the certificate it was shown.
+        func element() throws -> String {
+            let before = app.requests.count
+            let response = try outer.get("/")
+            #expect(response.status == 200, "\(response.body.text)\n\(outer.log)\n\(inner.log)")
+            return try app.requests(before + 1)[before].head["x-forwarded-client-cert"] ?? ""
+        }
+        let first = try element()
+        #expect(first.contains("Hash="))
+        try mounted.swap(to: "client-renewed")
+        #expect(try waits(seconds: 5) { try element() != first })
+        let other = try String(contentsOfFile: TestCertificates.path("unknown-ca.pem"), encoding: .utf8)
+        _ = try folder.write(other, to: "ca")
+        #expect(try waits(seconds: 5) { try outer.get("/").status == 502 })
+    }
+
     @Test("SIGHUP is harmless without TLS, and says so")
     func harmless() throws {
         var text = ConfigurationText(upstream: .ipv4(port: 9))
