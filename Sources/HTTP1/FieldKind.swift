@@ -111,7 +111,8 @@ extension FieldKind {
     var survivesNomination: Bool {
         switch self {
         case .host, .contentLength, .authorization, .cookie, .forwarded, .forwardedFor, .forwardedProto, .forwardedHost,
-            .forwardedClientCertificate, .requestID, .b3TraceID, .b3SpanID, .b3ParentSpanID, .b3Sampled, .b3Flags, .b3, .traceparent, .tracestate:
+            .forwardedClientCertificate, .requestID, .b3TraceID, .b3SpanID, .b3ParentSpanID, .b3Sampled, .b3Flags, .b3,
+            .traceparent, .tracestate:
             true
         default: false
         }

@@ -32,6 +32,9 @@ struct ProxyErrorTests {
             (.loopDetected, 508, .limit),
             (.requestTooSlow, 408, .timeout),
             (.overloaded, 503, .limit),
+            (.plainHTTP, 400, .malformedRequest),
+            (.tlsOnPlainPort, 400, .malformedRequest),
+            (.misdirected, 421, .noRoute),
             (.connecting(errno: EMFILE), 503, .limit),
             (.connecting(errno: ECONNREFUSED), 503, .connectionRefused),
             (.tlsFailed(.expired), 502, SpanError(.expired)),
@@ -51,6 +54,7 @@ struct ProxyErrorTests {
             .unexpectedUpgrade, .tooManyInterimResponses, .responseTimedOut, .responseTruncated, .outOfBuffers,
             .downstreamGone, .shuttingDown, .noHealthyUpstream, .unaskedResponse, .upstreamOverflow, .loopDetected,
             .requestTooSlow, .overloaded, .outOfDescriptors, .callOverdue, .tlsFailed(.expired),
+            .plainHTTP, .tlsOnPlainPort, .misdirected,
         ]
         #expect(errors.map(\.labelIndex) == Array(ProxyError.labels.indices))
         #expect(Set(ProxyError.labels).count == ProxyError.labels.count)

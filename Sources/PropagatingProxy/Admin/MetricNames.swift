@@ -38,6 +38,8 @@ struct MetricNames: Sendable {
     let upstreams: [String]
     let upstreamErrors: [String]
     let localReplies: [String]
+    /// One for each listener; `nil` without TLS.
+    let tlsListeners: [String?]
 
     // Where each family begins.
     let requests: Int
@@ -56,6 +58,7 @@ struct MetricNames: Sendable {
     let sampling: Int
     let wishes: Int
     let http2LimitCells: Int
+    let handshakes: Int
     let worker: Int
     let count: Int
 
@@ -63,11 +66,16 @@ struct MetricNames: Sendable {
     ///   - routes: names of the routes, without ``noRoute``; route 1 is the first.
     ///   - upstreams: names of the upstreams; upstream 1 is the first.
     ///   - upstreamErrors, localReplies: label values, by index.
-    init(routes: [String], upstreams: [String], upstreamErrors: [String], localReplies: [String]) {
+    ///   - tlsListeners: names of the listeners, in order; `nil` without TLS.
+    init(
+        routes: [String], upstreams: [String], upstreamErrors: [String], localReplies: [String],
+        tlsListeners: [String?] = []
+    ) {
         self.routes = [Self.noRoute] + routes
         self.upstreams = upstreams
         self.upstreamErrors = upstreamErrors
         self.localReplies = localReplies
+        self.tlsListeners = tlsListeners
         var next = 0
         func take(_ count: Int) -> Int {
             defer { next += count }
@@ -88,6 +96,7 @@ struct MetricNames: Sendable {
         sampling = take(Self.samplingReasons.count)
         wishes = take(Self.outsiderWishes.count)
         http2LimitCells = take(Self.http2Limits.count)
+        handshakes = take(tlsListeners.count * Self.handshakeResults.count)
         count = next
     }
 
@@ -116,5 +125,6 @@ struct MetricNames: Sendable {
         case buffersInUse, buffersRefused
         case http2DownstreamsOpen, http2Streams
         case bufferPages, bufferPageLimit, overloadStage, keepAliveShed
+        case handshakesWaiting
     }
 }

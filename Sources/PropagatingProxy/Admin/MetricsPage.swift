@@ -20,6 +20,7 @@ struct MetricsPage {
         page.writeLatency()
         page.writeCalls()
         page.writeConnections()
+        page.writeCallerHandshakes()
         page.writeUpstreams()
         endpoints.write(into: &page.text)
         page.writeDecisions()
@@ -101,6 +102,20 @@ struct MetricsPage {
         text.sample(sum(.acceptsRefused), ["reason": "descriptors"])
         write("request_bytes_total", .counter, "Bytes of requests.", sum(.requestBytes))
         write("response_bytes_total", .counter, "Bytes of responses.", sum(.responseBytes))
+    }
+
+    /// Of the failures a listener has seen.
+    private mutating func writeCallerHandshakes() {
+        text.family("tls_handshakes_total", .counter, "TLS handshakes with callers, by listener and result.")
+        let results = MetricNames.handshakeResults
+        for (listener, name) in names.tlsListeners.enumerated() {
+            guard let name else { continue }
+            for (index, result) in results.enumerated() {
+                let value = sum(names.handshakes + listener * results.count + index)
+                if value > 0 || index < 2 { text.sample(value, ["listener": name, "result": result]) }
+            }
+        }
+        write("tls_handshakes_waiting", .gauge, "TLS handshakes that wait for their turn.", sum(.handshakesWaiting))
     }
 
     private mutating func writeUpstreams() {

@@ -151,6 +151,22 @@ final class WorkerMetrics: Sendable {
         add(names.http2LimitCells, limit.rawValue, MetricNames.http2Limits, times)
     }
 
+    // MARK: TLS
+
+    /// A handshake with a caller has ended well.
+    func handshakeEnded(listener: UInt16, isResumed: Bool) { callerHandshake(listener, isResumed ? 1 : 0) }
+
+    func handshakeFailed(listener: UInt16, _ failure: TLSFailure) { callerHandshake(listener, 2 + Int(failure.rawValue)) }
+
+    /// Handshakes that wait for their turn; noted about once a second.
+    func handshakes(waiting count: Int) { set(.handshakesWaiting, count) }
+
+    private func callerHandshake(_ listener: UInt16, _ result: Int) {
+        guard listener < names.tlsListeners.count else { return }
+        let results = MetricNames.handshakeResults
+        add(names.handshakes + Int(listener) * results.count, result, results)
+    }
+
     // MARK: Decisions
 
     /// - Parameter reason: an index of the names' `localReplies`.

@@ -9,7 +9,8 @@ extension MetricNames {
             routes: configuration.listeners.flatMap { listener in listener.routes.map { "\(listener.name)/\($0.name)" }
             },
             upstreams: configuration.upstreams.map(\.name), upstreamErrors: ProxyError.labels,
-            localReplies: ProxyError.labels)
+            localReplies: ProxyError.labels,
+            tlsListeners: configuration.listeners.map { $0.tls == nil ? nil : $0.name })
     }
 }
 

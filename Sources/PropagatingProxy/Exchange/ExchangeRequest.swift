@@ -137,6 +137,7 @@ extension Exchange {
         let needed =
             Int(head.length) + RequestWriter.addedByteCount + route.addedByteCount
             + (worker.traceState.isEmpty ? 0 : TraceState.maximumByteCount)
+            + (downstream.security?.certificateElement.count ?? 0)
         let bytes = input.readable
         return output.append { out in
             guard out.freeCapacity >= needed else { return false }

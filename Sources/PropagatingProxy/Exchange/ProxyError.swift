@@ -49,6 +49,12 @@ enum ProxyError: Error, BitwiseCopyable, Equatable {
     case callOverdue
     /// TLS to the upstream did not come about, or ended by the peer's alert before a response.
     case tlsFailed(TLSFailure)
+    /// Plain HTTP where the listener speaks TLS.
+    case plainHTTP
+    /// A TLS handshake where the listener does not speak TLS.
+    case tlsOnPlainPort
+    /// The connection's certificate is not the one of this host (RFC 9110 §15.5.20).
+    case misdirected
 
     /// What a connect that failed at once means: not every reason is the upstream's.
     static func connecting(errno: CInt) -> ProxyError {
@@ -62,9 +68,11 @@ enum ProxyError: Error, BitwiseCopyable, Equatable {
     var status: UInt16 {
         switch self {
         case .malformedRequest(let error): error.status
+        case .plainHTTP, .tlsOnPlainPort: 400
         case .requestTimedOut, .requestTooSlow: 408
         case .bodyTooLarge: 413
         case .headTooLarge: 431
+        case .misdirected: 421
         case .noRoute: 404
         case .noAddress, .connectFailed, .connectTimedOut, .outOfBuffers, .noHealthyUpstream, .upstreamOverflow,
             .overloaded, .outOfDescriptors, .tlsFailed(.outOfMemory):
@@ -107,6 +115,9 @@ enum ProxyError: Error, BitwiseCopyable, Equatable {
         case .outOfDescriptors: "this proxy is out of file descriptors"
         case .callOverdue: "the call's deadline has passed"
         case .tlsFailed: "TLS to the upstream failed: "
+        case .plainHTTP: "The plain HTTP request was sent to a TLS port"
+        case .tlsOnPlainPort: "a TLS handshake was sent to a plain HTTP port"
+        case .misdirected: "this connection was made for another host; use one of its own"
         }
     }
 
@@ -118,12 +129,12 @@ enum ProxyError: Error, BitwiseCopyable, Equatable {
     /// OpenTelemetry's `error.type` of the spans it ends.
     var spanError: SpanError {
         switch self {
-        case .malformedRequest: .malformedRequest
+        case .malformedRequest, .plainHTTP, .tlsOnPlainPort: .malformedRequest
         case .requestTimedOut, .requestTooSlow, .responseTimedOut, .callOverdue: .timeout
         case .bodyTooLarge, .headTooLarge, .outOfBuffers, .upstreamOverflow, .loopDetected, .overloaded,
             .outOfDescriptors:
             .limit
-        case .noRoute: .noRoute
+        case .noRoute, .misdirected: .noRoute
         case .noAddress: .nameResolution
         case .connectFailed(ECONNREFUSED): .connectionRefused
         case .connectFailed, .noHealthyUpstream: .unavailable
@@ -139,7 +150,7 @@ enum ProxyError: Error, BitwiseCopyable, Equatable {
     /// Whether what follows on the downstream connection cannot be read as another request.
     var breaksFraming: Bool {
         switch self {
-        case .malformedRequest, .requestTimedOut, .requestTooSlow, .headTooLarge: true
+        case .malformedRequest, .requestTimedOut, .requestTooSlow, .headTooLarge, .plainHTTP, .tlsOnPlainPort: true
         default: false
         }
     }

@@ -8,13 +8,14 @@ import TLS
 final class ListenerContext {
     /// Index in the configuration, for span records.
     let number: UInt16
+    let name: String
     let httpVersion: Configuration.ListenerProtocol
     let tracing: TracingContext
     /// Whether its exchanges are CLIENT spans: calls of the app beside us, each one span.
     let callsOut: Bool
     let trust: Trust
     /// `nil`: plain text.
-    let tls: Published<ServerContext>?
+    let security: ListenerSecurity?
     let callerCertificateField: Configuration.CallerCertificateField
     let timeouts: Configuration.ClientTimeouts
     let headLimits: HeadLimits
@@ -34,6 +35,7 @@ final class ListenerContext {
     private let neverPaths: PathGlobTable
 
     /// - Parameters:
+    ///   - tls: `nil` for plain text.
     ///   - routes: one per route of the listener, in file order.
     ///   - connectionLimit: open ones of this listener that this worker may have.
     ///   - wishesPerSecond: of outsiders, that this worker grants.
@@ -45,14 +47,17 @@ final class ListenerContext {
         outsiderWishes = RateLimiter(perSecond: wishesPerSecond)
         self.connectionLimit = connectionLimit
         self.number = number
+        name = listener.name
         httpVersion = listener.httpVersion
         tracing = TracingContext(configuration.tracing)
         callsOut = configuration.tracing.mode == .sidecar && listener.direction == .outbound
         trust = listener.trust
-        self.tls = tls
+        security = tls.map { ListenerSecurity($0) }
         callerCertificateField = listener.callerCertificateField
         timeouts = listener.timeouts
-        headLimits = configuration.limits.head
+        var headLimits = configuration.limits.head
+        headLimits.takesHTTPS = tls != nil
+        self.headLimits = headLimits
         responseLimits = HeadLimits()
         forwarded = listener.forwarded
         addsVia = listener.addsVia
