@@ -11,6 +11,8 @@ import SpanEmitter
 /// and the one socket, which the writers ask for the caller's address, is never read.
 final class Stage {
     let worker: Worker
+    /// The lines noted of every head written so far are those of its text.
+    var linesAgree = true
     let listeners: [ListenerContext]
     let routes: [[RouteContext]]
     let downstreams: [DownstreamConnection]

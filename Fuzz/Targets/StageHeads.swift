@@ -49,11 +49,13 @@ extension Stage {
             Int(head.length) + RequestWriter.addedByteCount + route.addedByteCount
             + (worker.traceState.isEmpty ? 0 : TraceState.maximumByteCount)
         return [UInt8](capacity: room) { out in
+            var lines = HeadLines()
             RequestWriter.write(
                 bytes, head: head, fields: worker.fields, route: route, downstream: downstreams[index],
                 toStream: toStream,
                 listener: listener, trace: trace, requestID: facts.mintedRequestID, traceState: worker.traceState,
-                into: &out)
+                lines: &lines, into: &out)
+            if toStream { note(lines, of: out) }
         }
     }
 }
@@ -64,9 +66,21 @@ extension Stage {
         _ head: ResponseHead, _ input: borrowing Buffer, _ changes: ResponseWriter.Changes
     ) -> [UInt8] {
         let bytes = input.readable
+        _ = [UInt8](capacity: Int(head.length) + ResponseWriter.addedByteCount) { out in
+            var lines = HeadLines()
+            ResponseWriter.write(
+                bytes, head: head, fields: worker.fields, addsVia: changes.addsVia, lines: &lines, toStream: &out)
+            note(lines, of: out)
+        }
         return [UInt8](capacity: Int(head.length) + ResponseWriter.addedByteCount) { out in
             if ResponseWriter.canPassOn(head, changes) { return out.write(bytes.extracting(first: Int(head.length))) }
             ResponseWriter.write(bytes, head: head, fields: worker.fields, changes: changes, into: &out)
         }
+    }
+
+    /// What a stream would be told of the lines has to be what they are.
+    private func note(_ lines: consuming HeadLines, of head: borrowing OutputSpan<UInt8>) {
+        lines.finish(headCount: head.count)
+        if !LineLaw.agrees(head.span, lines) { linesAgree = false }
     }
 }

@@ -11,6 +11,8 @@ struct StreamText {
     /// The peer has ended the stream as it should.
     private(set) var isWhole = false
     private(set) var hasFailed = false
+    /// The lines of its head are those of the text.
+    private(set) var linesAgree = true
 
     /// Reads what there is now.
     init(of stream: HTTP2Stream, _ pool: BufferPool) {
@@ -28,7 +30,9 @@ struct StreamText {
         while true {
             var buffer = Buffer(pool: pool)
             switch stream.receive(into: &buffer) {
-            case .bytes: bytes += copy(buffer)
+            case .bytes:
+                if bytes.isEmpty { linesAgree = agree(buffer, of: stream) }
+                bytes += copy(buffer)
             case .endOfStream:
                 isWhole = true
                 endedWithHead = stream.endedWithHead
@@ -41,5 +45,10 @@ struct StreamText {
                 return endedWithHead = stream.endedWithHead
             }
         }
+    }
+
+    private func agree(_ buffer: borrowing Buffer, of stream: HTTP2Stream) -> Bool {
+        defer { stream.forgetLines() }
+        return LineLaw.agrees(buffer.readable, stream.lines)
     }
 }

@@ -25,6 +25,7 @@ final class TranslationTarget: FuzzTarget {
         case 2: try requestGoes(Array(input[2...]), plan, pair)
         default: try responseGoes(Array(input[2...]), plan, pair)
         }
+        try hold(stage.linesAgree, "the lines of a written head are others")
         try hold(pair.client.streamCount == 0 && pair.server.streamCount == 0, "streams are left")
     }
 
@@ -59,6 +60,7 @@ final class TranslationTarget: FuzzTarget {
         guard let stream = pair.server.takeNews() else { return pair.end() }
         let text = StreamText(of: stream, pair.pool)
         let isRefused = stream.refusal != 0
+        try hold(text.linesAgree, "the lines of a request are others")
         pair.end(stream)
         guard !isRefused else {
             return try hold(plan.isRaw || list.body.starts(with: text.bytes), "a refused head is told")
@@ -87,6 +89,7 @@ final class TranslationTarget: FuzzTarget {
         pair.give(frames, to: pair.client, size: plan.size)
         while pair.client.takeNews() != nil {}
         let text = StreamText(of: stream, pair.pool)
+        try hold(text.linesAgree, "the lines of a response are others")
         pair.end(stream)
         if text.isWhole, !plan.isRaw { try judge(text, list, isRequest: false) }
         try judge(response: text, plan)

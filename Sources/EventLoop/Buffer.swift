@@ -96,6 +96,28 @@ public struct Buffer: ~Copyable {
         return count
     }
 
+    /// Appends `name: value CRLF`; nothing without memory, or where they do not fit whole.
+    ///
+    /// - Returns: whether it was appended.
+    public mutating func appendLine(_ name: Span<UInt8>, _ value: Span<UInt8>) -> Bool {
+        let count = name.count + value.count + 4
+        guard freeCount >= count, let block = unsafe backed() else { return false }
+        let start = unsafe block + tail
+        let afterName = unsafe start + name.count
+        let end = unsafe afterName + 2 + value.count
+        unsafe name.withUnsafeBufferPointer {
+            if let name = $0.baseAddress { unsafe copySmall(from: name, to: start, count: $0.count) }
+        }
+        unsafe (afterName[0], afterName[1]) = (UInt8(ascii: ":"), UInt8(ascii: " "))
+        unsafe value.withUnsafeBufferPointer {
+            if let value = $0.baseAddress { unsafe copySmall(from: value, to: afterName + 2, count: $0.count) }
+        }
+        unsafe (end[0], end[1]) = (UInt8(ascii: "\r"), UInt8(ascii: "\n"))
+        tail += count
+        noteTouched()
+        return true
+    }
+
     /// Lends the free space to a read; its bytes become readable.
     mutating func fill(_ read: (UnsafeMutableBufferPointer<UInt8>) -> ReadOutcome) -> ReadOutcome {
         let isTight = pool.isTight

@@ -30,6 +30,9 @@ public enum Host {
     /// Whether this process may do everything on the machine.
     public static var isRoot: Bool { geteuid() == 0 }
 
+    /// Until somebody listens for it, SIGHUP must not end the process.
+    public static func ignoreHangUps() { _ = signal(SIGHUP, SIG_IGN) }
+
     /// A write to a closed pipe or socket must be an error, not the end of the process.
     public static func ignoreBrokenPipes() { _ = signal(SIGPIPE, SIG_IGN) }
 }

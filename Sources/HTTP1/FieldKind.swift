@@ -24,6 +24,7 @@ public enum FieldKind: UInt8, BitwiseCopyable, Sendable {
     }
 
     /// `name` holds `tchar`s.
+    @inline(__always)
     init(_ name: ByteRange, in bytes: Span<UInt8>) {
         self = 2...23 ~= name.count ? Self.named(NameWords(bytes, name), count: name.count) : .other
     }
@@ -97,9 +98,58 @@ public enum FieldKind: UInt8, BitwiseCopyable, Sendable {
 }
 
 extension FieldKind {
+    /// In lower case, as HTTP/2 has it; empty for ``other``.
+    public var name: StaticString {
+        switch self {
+        case .other: ""
+        case .host: "host"
+        case .contentLength: "content-length"
+        case .transferEncoding: "transfer-encoding"
+        case .expect: "expect"
+        case .connection: "connection"
+        case .keepAlive: "keep-alive"
+        case .proxyConnection: "proxy-connection"
+        case .te: "te"
+        case .trailer: "trailer"
+        case .upgrade: "upgrade"
+        case .http2Settings: "http2-settings"
+        case .via: "via"
+        case .userAgent: "user-agent"
+        case .contentType: "content-type"
+        case .grpcTimeout: "grpc-timeout"
+        case .grpcStatus: "grpc-status"
+        case .authorization: "authorization"
+        case .proxyAuthorization: "proxy-authorization"
+        case .cookie: "cookie"
+        case .setCookie: "set-cookie"
+        case .forwarded: "forwarded"
+        case .forwardedFor: "x-forwarded-for"
+        case .forwardedProto: "x-forwarded-proto"
+        case .forwardedHost: "x-forwarded-host"
+        case .forwardedClientCertificate: "x-forwarded-client-cert"
+        case .requestID: "x-request-id"
+        case .b3TraceID: "x-b3-traceid"
+        case .b3SpanID: "x-b3-spanid"
+        case .b3ParentSpanID: "x-b3-parentspanid"
+        case .b3Sampled: "x-b3-sampled"
+        case .b3Flags: "x-b3-flags"
+        case .b3: "b3"
+        case .traceparent: "traceparent"
+        case .tracestate: "tracestate"
+        }
+    }
+
+    /// The context of a trace and the id of a request, which no two requests have in common.
+    public var isNeverTheSame: Bool {
+        switch self {
+        case .requestID, .b3TraceID, .b3SpanID, .b3ParentSpanID, .b3, .traceparent, .tracestate: true
+        default: false
+        }
+    }
+
     /// Meant for the next hop only, whether Connection names it or not (RFC 9110 §7.6.1). Expect is
     /// here because this proxy answers `100-continue` itself.
-    var isHopByHop: Bool {
+    public var isHopByHop: Bool {
         switch self {
         case .connection, .keepAlive, .proxyConnection, .te, .upgrade, .http2Settings, .transferEncoding, .expect: true
         default: false

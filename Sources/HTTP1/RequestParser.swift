@@ -59,6 +59,24 @@ public func parseRequestHead(
             line, summary, length: cursor.position, takesHTTPS: limits.takesHTTPS, in: bytes, fields: &fields))
 }
 
+/// Reads a request head whose lines are known; its text is complete at the front of the bytes.
+///
+/// Names and values are not looked at again: the writer of the lines has seen to it that they are such. All that they mean is judged as
+/// by ``parseRequestHead(_:alreadySeen:limits:fields:)``.
+public func readRequestHead(
+    _ bytes: Span<UInt8>, lines: borrowing HeadLines, limits: HeadLimits, fields: inout FieldTable
+) throws(SyntaxError) -> RequestHead {
+    fields.removeAll()
+    guard lines.headCount <= limits.headBytes else { throw .headTooLarge }
+    var cursor = Cursor(end: min(lines.headCount, bytes.count))
+    guard let line = try cursor.takeRequestLine(in: bytes, limits: limits) else { throw .invalidMethod }
+    var summary = FieldSummary()
+    try fields.fill(with: lines, of: bytes, limit: limits.fieldCount, summary: &summary, ofRequest: true)
+    try summary.finish(minorVersion: line.minorVersion, in: bytes, fields: &fields)
+    return try requestHead(
+        line, summary, length: lines.headCount, takesHTTPS: limits.takesHTTPS, in: bytes, fields: &fields)
+}
+
 /// The first line of a request; the method and version are known to be good.
 struct RequestLine: BitwiseCopyable {
     var method: Method

@@ -60,6 +60,21 @@ public func parseResponseHead(
         try responseHead(line, summary, method: requestMethod, length: cursor.position, in: bytes, fields: &fields))
 }
 
+/// Reads a response head whose lines are known; see ``readRequestHead(_:lines:limits:fields:)``.
+public func readResponseHead(
+    _ bytes: Span<UInt8>, lines: borrowing HeadLines, requestMethod: Method, limits: HeadLimits,
+    fields: inout FieldTable
+) throws(SyntaxError) -> ResponseHead {
+    fields.removeAll()
+    guard lines.headCount <= limits.headBytes else { throw .headTooLarge }
+    var cursor = Cursor(end: min(lines.headCount, bytes.count))
+    guard let line = try cursor.takeStatusLine(in: bytes) else { throw .invalidStatusLine }
+    var summary = FieldSummary()
+    try fields.fill(with: lines, of: bytes, limit: limits.fieldCount, summary: &summary, ofRequest: false)
+    try summary.finish(minorVersion: line.minorVersion, in: bytes, fields: &fields)
+    return try responseHead(line, summary, method: requestMethod, length: lines.headCount, in: bytes, fields: &fields)
+}
+
 struct StatusLine: BitwiseCopyable {
     var status: UInt16
     var minorVersion: UInt8

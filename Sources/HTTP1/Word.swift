@@ -41,6 +41,11 @@ struct Word: BitwiseCopyable, Equatable {
                 ? Word(bytes, at: offset).bits & (UInt64.max &>> UInt64(truncatingIfNeeded: 64 &- 8 &* count)) : 0
             return
         }
+        // Or it can read on before them.
+        if count > 0, offset + count >= 8 {
+            bits = Word(bytes, at: offset + count - 8).bits &>> UInt64(truncatingIfNeeded: 64 &- 8 &* count)
+            return
+        }
         var bits: UInt64 = 0
         for index in 0..<count { bits |= UInt64(bytes[offset + index]) << UInt64(8 * index) }
         self.bits = bits

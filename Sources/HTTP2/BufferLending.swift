@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 import EventLoop
+import HTTP1
 
 // A span of a class's buffer may not outlive the access to the property; as a parameter the buffer can be lent.
 
@@ -16,4 +17,11 @@ func lend(_ buffer: borrowing Buffer, to read: (Span<UInt8>) -> Void) { read(buf
 
 func lendBytes<Result>(_ buffer: borrowing Buffer, to read: (UnsafeBufferPointer<UInt8>) -> Result) -> Result {
     unsafe buffer.readable.withUnsafeBufferPointer { unsafe read($0) }
+}
+
+func lendBytes<Result>(
+    _ buffer: borrowing Buffer, with lines: borrowing HeadLines,
+    to read: (UnsafeBufferPointer<UInt8>, borrowing HeadLines) -> Result
+) -> Result {
+    unsafe buffer.readable.withUnsafeBufferPointer { unsafe read($0, lines) }
 }

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 import CNghttp2
 import Glibc
+import HTTP1
 
 /// The fields of a head or trailer section that is sent, as libnghttp2 wants them: pointers into the text.
 ///
@@ -32,17 +33,66 @@ struct FieldLines: ~Copyable {
         return nil
     }
 
-    /// Reads `METHOD SP path SP HTTP/1.1` and the lines behind it; `false` if that is not what it is.
-    mutating func readRequest(_ head: UnsafeBufferPointer<UInt8>) -> Bool {
+    /// Takes a head whose lines are known; see ``readRequest(_:)``.
+    mutating func takeRequest(_ head: UnsafeBufferPointer<UInt8>, _ lines: borrowing HeadLines) -> Bool {
+        guard let start = head.baseAddress, let lineEnd = unsafe addRequestLine(start, head.count), lineEnd > 0
+        else { return false }
+        defer { hasTaughtNames = true }
+        return unsafe take(lines, start, head.count, keepsHost: true)
+    }
+
+    /// Takes a head whose lines are known; see ``readResponse(_:)``.
+    mutating func takeResponse(_ head: UnsafeBufferPointer<UInt8>, _ lines: borrowing HeadLines) -> Bool {
         count = 0
-        guard let start = head.baseAddress,
-            let lineEnd = unsafe find(0x0d, start, head.count),
+        guard let start = head.baseAddress, head.count > 12 else { return false }
+        unsafe append(":status", start + 9, 3)
+        return unsafe take(lines, start, head.count, keepsHost: false)
+    }
+
+    // bounded: each line is compared with the size
+    private mutating func take(
+        _ lines: borrowing HeadLines, _ start: UnsafePointer<UInt8>, _ size: Int, keepsHost: Bool
+    ) -> Bool {
+        for index in 0..<lines.count {
+            let line = lines[index]
+            let (name, value) = (Int(line.nameStart), Int(line.valueStart))
+            let (nameCount, valueCount) = (Int(line.nameCount), Int(line.valueCount))
+            guard nameCount > 0, name + nameCount < value, value + valueCount <= size, count < Self.capacity else {
+                return false
+            }
+            switch line.kind {
+            case .other: unsafe append(start + name, nameCount, start + value, valueCount)
+            case .host: if keepsHost { unsafe addAuthority(start + value, valueCount) }
+            case .te:
+                if unsafe contains("trailers", start + value, valueCount) {
+                    unsafe append("te", pointer("trailers"), 8)
+                }
+            case _ where line.kind.isHopByHop && line.kind != .expect: break
+            default:
+                let passes = hasTaughtNames && line.kind.isNeverTheSame
+                unsafe append(
+                    line.kind.name, start + value, valueCount,
+                    flags: passes ? UInt8(NGHTTP2_NV_FLAG_NO_INDEX.rawValue) : 0)
+            }
+        }
+        return true
+    }
+
+    private mutating func addRequestLine(_ start: UnsafePointer<UInt8>, _ size: Int) -> Int? {
+        count = 0
+        guard let lineEnd = unsafe find(0x0d, start, size),
             let methodEnd = unsafe find(0x20, start, lineEnd),
             let pathEnd = unsafe find(0x20, start + methodEnd + 1, lineEnd - methodEnd - 1)
-        else { return false }
+        else { return nil }
         unsafe append(":method", start, methodEnd)
         unsafe append(":scheme", pointer("http"), 4)
         unsafe append(":path", start + methodEnd + 1, pathEnd)
+        return lineEnd
+    }
+
+    /// Reads `METHOD SP path SP HTTP/1.1` and the lines behind it; `false` if that is not what it is.
+    mutating func readRequest(_ head: UnsafeBufferPointer<UInt8>) -> Bool {
+        guard let start = head.baseAddress, let lineEnd = unsafe addRequestLine(start, head.count) else { return false }
         defer { hasTaughtNames = true }
         return unsafe readLines(start + lineEnd + 2, head.count - lineEnd - 2, keepsHost: true)
     }
@@ -116,8 +166,13 @@ struct FieldLines: ~Copyable {
         unsafe fields[3] = authority
     }
 
-    private mutating func append(_ name: StaticString, _ value: UnsafePointer<UInt8>, _ valueCount: Int) {
-        unsafe append(name.utf8Start, name.utf8CodeUnitCount, value, valueCount)
+    /// A name of ours need not be copied: it is in lower case and stays where it is.
+    private mutating func append(
+        _ name: StaticString, _ value: UnsafePointer<UInt8>, _ valueCount: Int, flags: UInt8 = 0
+    ) {
+        unsafe append(
+            name.utf8Start, name.utf8CodeUnitCount, value, valueCount,
+            flags: flags | UInt8(NGHTTP2_NV_FLAG_NO_COPY_NAME.rawValue))
     }
 
     // bounded: compared with the capacity

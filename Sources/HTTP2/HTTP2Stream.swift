@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 public import EventLoop
 import Glibc
+public import HTTP1
 
 /// One request and its response on an HTTP/2 connection, as its socket sees it: HTTP/1.1 text without chunks.
 ///
@@ -24,6 +25,8 @@ public final class HTTP2Stream: Carrier {
     // MARK: Receiving
 
     var head: Buffer
+    /// Of the head that was received last, as long as that begins what ``receive(into:)`` has given.
+    public internal(set) var lines = HeadLines()
     var body: Buffer
     var trailers: Buffer
     /// The peer's END_STREAM has come.
@@ -38,6 +41,8 @@ public final class HTTP2Stream: Carrier {
     var pending: Buffer
     /// Bytes of the head that begins ``pending``.
     var headCount = 0
+    /// Of that head, if it came with them.
+    var sentLines = HeadLines()
     private var headQueued = false
     var headSubmitted = false
     /// The frame of the head has been written.
@@ -100,6 +105,7 @@ public final class HTTP2Stream: Carrier {
         giveCredit()
         if failure != 0 { return .failed(errno: failure) }
         if !head.isEmpty {
+            if !buffer.isEmpty { lines.removeAll() }
             var count = Self.move(&head, into: &buffer)
             // A small body rides along.
             let fits = head.isEmpty && body.count <= min(4096, buffer.freeCount)
@@ -129,6 +135,24 @@ public final class HTTP2Stream: Carrier {
         if headQueued { return queueBody(bytes, session) }
         return unsafe bytes.withUnsafeBufferPointer { unsafe queueHead($0, session) }
     }
+
+    /// Sends a head whose lines are known: nobody has to look for them.
+    ///
+    /// - Parameter write: appends the text, as ``send(_:)`` takes it, and notes its lines; `false` if it does not fit.
+    public func sendHead(_ write: (inout OutputSpan<UInt8>, inout HeadLines) -> Bool) -> HeadOutcome {
+        guard let session, failure == 0, !isClosed, !endQueued, !headQueued, pending.isEmpty else { return .failed }
+        sentLines.removeAll()
+        guard let fits = pending.append({ write(&$0, &sentLines) }) else { return .noMemory }
+        guard fits else { return .tooLarge }
+        headCount = pending.count
+        sentLines.finish(headCount: headCount)
+        headQueued = true
+        session.isDue(self)
+        return .taken
+    }
+
+    /// The head of ``lines`` has been read.
+    public func forgetLines() { lines.removeAll() }
 
     public override func awaitWritable() {
         awaitsRoom = true
@@ -180,6 +204,8 @@ public final class HTTP2Stream: Carrier {
     /// It waits to be used again.
     func end() {
         release()
+        lines.removeAll()
+        sentLines.removeAll()
         unsafe owner = nil
         (id, headCount, used, idleSweeps, failure, refusal) = (0, 0, 0, 0, 0, 0)
         (endReceived, endTold, endedWithHead, wasAnnounced, isTold) = (false, false, false, false, false)
@@ -294,4 +320,12 @@ public final class HTTP2Stream: Carrier {
         session.isDue(self)
         return .sent(taken)
     }
+}
+
+/// What became of a head that was given to a stream.
+public enum HeadOutcome: BitwiseCopyable, Sendable {
+    case taken
+    case tooLarge
+    case noMemory
+    case failed
 }

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 import CNghttp2
 import EventLoop
+import HTTP1
 
 /// The head or trailer section that is being received, field by field, as HTTP/1.1 text.
 ///
@@ -28,6 +29,8 @@ struct HeadText: ~Copyable {
     private(set) var flaw: Flaw?
     /// The text so far; whoever takes a complete head swaps it away.
     var text: Buffer
+    /// Where its lines are; goes with it.
+    var lines = HeadLines()
     /// Pieces of Cookie, joined (RFC 9113 §8.2.3).
     private var cookies: Buffer
     private let limits: HTTP2Limits
@@ -57,6 +60,7 @@ struct HeadText: ~Copyable {
         self.kind = kind
         flaw = nil
         text.release()
+        lines.removeAll()
         cookies.release()
         (fieldCount, fieldBytes, hasFirstLine, isInterim, authority) = (0, 0, false, false, 0..<0)
         forgetPseudoFields()
@@ -91,13 +95,16 @@ struct HeadText: ~Copyable {
         defer { forgetPseudoFields() }
         writeFirstLine()
         writeCookies()
-        if kind != .trailers { write { $0.write("\r\n") } }
+        guard kind != .trailers else { return }
+        write { $0.write("\r\n") }
+        if flaw == nil { lines.finish(headCount: text.count) }
     }
 
     /// What libnghttp2 has refused by itself.
     mutating func spoil(_ flaw: Flaw) {
         self.flaw = flaw
         text.release()
+        lines.removeAll()
         cookies.release()
     }
 
@@ -117,7 +124,7 @@ struct HeadText: ~Copyable {
             kind = .response
             hasFirstLine = true
             isInterim = unsafe bytes.first == UInt8(ascii: "1")
-            unsafe writeLine("HTTP/1.1 ", bytes, " ")
+            unsafe writeStatusLine(bytes)
         default: break
         }
     }
@@ -126,18 +133,24 @@ struct HeadText: ~Copyable {
         fieldCount += 1
         guard fieldCount <= limits.fieldCount else { return spoil(.tooLarge) }
         guard unsafe !hasControls(name), unsafe !hasControls(value) else { return spoil(.malformed) }
+        let field = unsafe FieldKind(name: Span(_unsafeElements: name))
         if kind == .request {
             writeFirstLine()
-            if unsafe equals(name, "cookie") { return unsafe addCookie(value) }
-            if unsafe equals(name, "host"), !authority.isEmpty { return unsafe compareAuthority(value) }
+            if field == .cookie { return unsafe addCookie(value) }
+            if field == .host, !authority.isEmpty { return unsafe compareAuthority(value) }
         }
-        let count = name.count + value.count + 4
-        write(count) {
-            unsafe $0.write(Span(_unsafeElements: name))
-            $0.write(": ")
-            unsafe $0.write(Span(_unsafeElements: value))
-            $0.write("\r\n")
-        }
+        unsafe writeLine(field, name, value)
+    }
+
+    private mutating func writeLine(
+        _ field: FieldKind, _ name: UnsafeBufferPointer<UInt8>, _ value: UnsafeBufferPointer<UInt8>
+    ) {
+        guard flaw == nil else { return }
+        guard text.freeCount >= name.count + value.count + 4 else { return spoil(.tooLarge) }
+        let start = text.count
+        let isWritten = unsafe text.appendLine(Span(_unsafeElements: name), Span(_unsafeElements: value))
+        guard isWritten else { return spoil(.noMemory) }
+        lines.append(field, name: start, count: name.count, end: text.count)
     }
 
     /// `:authority` became the host line already; a host field may only repeat it (RFC 9113 §8.3.1).
@@ -161,10 +174,12 @@ struct HeadText: ~Copyable {
     private mutating func writeCookies() {
         guard flaw == nil, !cookies.isEmpty else { return }
         guard text.freeCount >= cookies.count + 10 else { return spoil(.tooLarge) }
+        let start = text.count
         write { $0.write("cookie: ") }
         let all = cookies.count
         if flaw == nil, append(cookies, to: &text) < all { spoil(.noMemory) }
         write { $0.write("\r\n") }
+        lines.append(.cookie, name: start, count: 6, end: text.count)
         cookies.release()
     }
 
@@ -188,7 +203,7 @@ struct HeadText: ~Copyable {
         guard unsafe !hasControls(host), unsafe !host.contains(UInt8(ascii: "@")) else { return spoil(.malformed) }
         let start = text.count + 6
         authority = start..<start + host.count
-        unsafe writeLine("host: ", host, "")
+        unsafe writeLine(.host, bytes(of: "host"), host)
     }
 
     /// No CONNECT, a path or `OPTIONS *`, and nothing that would end a line.
@@ -200,13 +215,11 @@ struct HeadText: ~Copyable {
 
     // MARK: Writing
 
-    private mutating func writeLine(_ start: StaticString, _ value: UnsafeBufferPointer<UInt8>, _ end: StaticString) {
-        let count = start.utf8CodeUnitCount + value.count + end.utf8CodeUnitCount + 2
-        write(count) {
-            $0.write(start)
-            unsafe $0.write(Span(_unsafeElements: value))
-            $0.write(end)
-            $0.write("\r\n")
+    private mutating func writeStatusLine(_ status: UnsafeBufferPointer<UInt8>) {
+        write(status.count + 12) {
+            $0.write("HTTP/1.1 ")
+            unsafe $0.write(Span(_unsafeElements: status))
+            $0.write(" \r\n")
         }
     }
 
@@ -217,6 +230,10 @@ struct HeadText: ~Copyable {
     }
 
     // MARK: Counted strings
+
+    private func bytes(of text: StaticString) -> UnsafeBufferPointer<UInt8> {
+        unsafe UnsafeBufferPointer(start: text.utf8Start, count: text.utf8CodeUnitCount)
+    }
 
     private func bytes(of counted: OpaquePointer) -> UnsafeBufferPointer<UInt8> {
         let vector = unsafe nghttp2_rcbuf_get_buf(counted)
@@ -265,13 +282,21 @@ private func equals(_ bytes: UnsafeBufferPointer<UInt8>, _ text: StaticString) -
 /// CR, LF, NUL and the like: libnghttp2 refuses them; that no line can be forged does not hang on it alone.
 private func hasControls(_ bytes: UnsafeBufferPointer<UInt8>) -> Bool {
     guard let start = bytes.baseAddress else { return false }
+    guard bytes.count >= 8 else { return unsafe hasControl(bytes, from: 0, to: bytes.count) }
     var index = 0
-    while index + 8 <= bytes.count {
-        let word = unsafe UnsafeRawPointer(start + index).loadUnaligned(as: UInt64.self)
-        if mayHoldControls(word), unsafe hasControl(bytes, from: index, to: index + 8) { return true }
+    while index + 8 < bytes.count {
+        if unsafe mayHoldControls(word(start + index)), unsafe hasControl(bytes, from: index, to: index + 8) {
+            return true
+        }
         index += 8
     }
-    return unsafe hasControl(bytes, from: index, to: bytes.count)
+    // Some of the last eight were looked at before.
+    guard unsafe mayHoldControls(word(start + bytes.count - 8)) else { return false }
+    return unsafe hasControl(bytes, from: bytes.count - 8, to: bytes.count)
+}
+
+private func word(_ start: UnsafePointer<UInt8>) -> UInt64 {
+    unsafe UnsafeRawPointer(start).loadUnaligned(as: UInt64.self)
 }
 
 /// Whether one of eight bytes is below 0x20 or is 0x7f; a byte behind such a one may be taken for one too.

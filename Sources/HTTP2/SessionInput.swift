@@ -2,6 +2,7 @@
 import CNghttp2
 import EventLoop
 import Glibc
+import HTTP1
 
 /// What libnghttp2 tells while it reads.
 extension HTTP2Session {
@@ -105,8 +106,10 @@ extension HTTP2Session {
         }
         if stream.head.isEmpty {
             swap(&incoming.text, &stream.head)
+            swap(&incoming.lines, &stream.lines)
             return true
         }
+        stream.lines.removeAll()
         let count = incoming.text.count
         return append(incoming.text, to: &stream.head) == count
     }
@@ -131,6 +134,7 @@ extension HTTP2Session {
         unsafe nghttp2_session_set_stream_user_data(handle, id, Unmanaged.passUnretained(stream).toOpaque())
         if incoming.flaw == nil {
             swap(&incoming.text, &stream.head)
+            swap(&incoming.lines, &stream.lines)
         } else {
             stream.refusal = 431
         }

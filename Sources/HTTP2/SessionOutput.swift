@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 import CNghttp2
 import EventLoop
+import HTTP1
 
 /// What libnghttp2 is given to write, and what it asks for while it does.
 extension HTTP2Session {
@@ -48,6 +49,12 @@ extension HTTP2Session {
 
     private func read(_ stream: HTTP2Stream, isRequest: Bool) -> Bool {
         let count = stream.headCount
+        if stream.sentLines.headCount == count {
+            return unsafe lendBytes(stream.pending, with: stream.sentLines) {
+                let head = unsafe UnsafeBufferPointer(rebasing: $0.prefix(count))
+                return unsafe isRequest ? lines.takeRequest(head, $1) : lines.takeResponse(head, $1)
+            }
+        }
         return unsafe lendBytes(stream.pending) {
             let head = unsafe UnsafeBufferPointer(rebasing: $0.prefix(count))
             return unsafe isRequest ? lines.readRequest(head) : lines.readResponse(head)

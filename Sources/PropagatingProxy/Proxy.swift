@@ -26,6 +26,7 @@ public final class Proxy {
     /// - Returns: the exit code: 0 after a clean stop, 1 if it could not start.
     public static func run(_ configuration: Configuration) -> Int32 {
         Host.ignoreBrokenPipes()
+        Host.ignoreHangUps()
         Host.refuseCoreDumps()
         Host.endAtOnceOnCrash()
         let descriptorLimit = Host.raiseDescriptorLimit()

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 /// The fields that carry a trace context. None of them is ever forwarded as it came.
-enum FieldName: BitwiseCopyable {
+public enum FieldName: BitwiseCopyable, Sendable {
     case b3, traceID, spanID, parentSpanID, sampled, flags, traceparent, tracestate
 
     /// Compares without regard to case (RFC 9110 §5.1). Called for every field of every request, so the length and

@@ -8,19 +8,26 @@ public enum Injection {
     /// Appends complete field lines for the context of one attempt. Appends nothing and returns false when `out` has
     /// less room than ``maximumByteCount``.
     /// `emitsFlagsZero` repeats py_zipkin's constant `X-B3-Flags: 0`.
+    ///
+    /// - Parameter lineWritten: told after each line which field it is.
     @discardableResult
+    @inline(__always)
     public static func write(
-        _ context: TraceContext, formats: FormatList, emitsFlagsZero: Bool = false, into out: inout OutputSpan<UInt8>
+        _ context: TraceContext, formats: FormatList, emitsFlagsZero: Bool = false, into out: inout OutputSpan<UInt8>,
+        lineWritten: (FieldName, inout OutputSpan<UInt8>) -> Void = { _, _ in }
     ) -> Bool {
         guard out.freeCapacity >= maximumByteCount else { return false }
         for index in 0..<formats.count {
             switch formats[index] {
-            case .b3Single: writeSingle(context, into: &out)
-            case .b3Multi: writeMulti(context, emitsFlagsZero, into: &out)
+            case .b3Single:
+                writeSingle(context, into: &out)
+                lineWritten(.b3, &out)
+            case .b3Multi: writeMulti(context, emitsFlagsZero, into: &out, lineWritten)
             case .traceContext:
                 append("traceparent: ", to: &out)
                 TraceParent.write(context, into: &out)
                 append("\r\n", to: &out)
+                lineWritten(.traceparent, &out)
             }
         }
         return true
@@ -44,24 +51,32 @@ public enum Injection {
         append("\r\n", to: &out)
     }
 
+    @inline(__always)
     private static func writeMulti(
-        _ context: TraceContext, _ emitsFlagsZero: Bool, into out: inout OutputSpan<UInt8>
+        _ context: TraceContext, _ emitsFlagsZero: Bool, into out: inout OutputSpan<UInt8>,
+        _ lineWritten: (FieldName, inout OutputSpan<UInt8>) -> Void
     ) {
         append("X-B3-TraceId: ", to: &out)
         context.traceID.write(into: &out)
-        append("\r\nX-B3-SpanId: ", to: &out)
+        append("\r\n", to: &out)
+        lineWritten(.traceID, &out)
+        append("X-B3-SpanId: ", to: &out)
         appendHex(context.spanID.value, to: &out)
+        append("\r\n", to: &out)
+        lineWritten(.spanID, &out)
         if !context.parentID.isNone {
-            append("\r\nX-B3-ParentSpanId: ", to: &out)
+            append("X-B3-ParentSpanId: ", to: &out)
             appendHex(context.parentID.value, to: &out)
+            append("\r\n", to: &out)
+            lineWritten(.parentSpanID, &out)
         }
-        switch context.sampling {
-        case .undecided: append("\r\n", to: &out)
-        case .deny: append("\r\nX-B3-Sampled: 0\r\n", to: &out)
-        case .accept: append("\r\nX-B3-Sampled: 1\r\n", to: &out)
+        if context.sampling != .undecided {
+            append(context.sampling == .deny ? "X-B3-Sampled: 0\r\n" : "X-B3-Sampled: 1\r\n", to: &out)
+            lineWritten(.sampled, &out)
+        }
         // Envoy never reads Flags: without Sampled it would drop the trace.
-        case .debug: append("\r\nX-B3-Sampled: 1\r\nX-B3-Flags: 1\r\n", to: &out)
-        }
-        if emitsFlagsZero, context.sampling != .debug { append("X-B3-Flags: 0\r\n", to: &out) }
+        guard emitsFlagsZero || context.sampling == .debug else { return }
+        append(context.sampling == .debug ? "X-B3-Flags: 1\r\n" : "X-B3-Flags: 0\r\n", to: &out)
+        lineWritten(.flags, &out)
     }
 }

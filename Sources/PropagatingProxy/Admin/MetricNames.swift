@@ -29,7 +29,7 @@ struct MetricNames: Sendable {
 
     /// By the raw values of `GRPCStatus`: the seventeen statuses.
     static let grpcStatuses = GRPCStatus.allCases.filter(\.isKnown).map(\.name)
-    /// How a handshake of TLS ended: well, well by resumption, or by the failure of that number.
+    /// Handshakes that ended well, anew and from an earlier session; then why the others failed, by ``TLSFailure``.
     static let handshakeResults = ["ok", "resumed"] + TLSFailure.allCases.map(\.name.description)
     static let http2Limits = HTTP2Limit.allCases.map(\.label.description)
     static let outsiderWishes = OutsiderWish.allCases.map(\.rawValue)

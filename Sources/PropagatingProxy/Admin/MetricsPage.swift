@@ -134,7 +134,7 @@ struct MetricsPage {
         write(
             "upstream_replays_total", .counter, "Requests sent again after a reused connection had closed.",
             sum(.replays))
-        writeHandshakes()
+        writeUpstreamHandshakes()
         writePending()
         writeRetries()
         text.family("upstream_errors_total", .counter, "Attempts that failed, by upstream and reason.")
@@ -147,7 +147,7 @@ struct MetricsPage {
     }
 
     /// Of the results an upstream has seen, so that plain ones have no lines.
-    private mutating func writeHandshakes() {
+    private mutating func writeUpstreamHandshakes() {
         text.family("upstream_tls_handshakes_total", .counter, "TLS handshakes with upstreams, by result.")
         let results = MetricNames.handshakeResults
         for (upstream, name) in names.upstreams.enumerated() {

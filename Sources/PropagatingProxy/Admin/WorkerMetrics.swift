@@ -72,14 +72,14 @@ final class WorkerMetrics: Sendable {
     }
 
     /// TLS to an upstream stands.
-    func upstreamSecured(_ upstream: UInt16, isResumed: Bool) { handshake(upstream, isResumed ? 1 : 0) }
+    func upstreamSecured(_ upstream: UInt16, isResumed: Bool) { upstreamHandshake(upstream, isResumed ? 1 : 0) }
 
     /// TLS to an upstream did not come about.
     func upstreamNotSecured(_ upstream: UInt16, _ failure: TLSFailure) {
-        handshake(upstream, 2 + Int(failure.rawValue))
+        upstreamHandshake(upstream, 2 + Int(failure.rawValue))
     }
 
-    private func handshake(_ upstream: UInt16, _ result: Int) {
+    private func upstreamHandshake(_ upstream: UInt16, _ result: Int) {
         guard upstream >= 1, upstream <= names.upstreams.count else { return }
         let results = MetricNames.handshakeResults
         add(names.upstreamHandshakes + (Int(upstream) - 1) * results.count, result, results)

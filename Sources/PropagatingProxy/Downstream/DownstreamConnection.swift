@@ -174,6 +174,10 @@ final class DownstreamConnection: Socket, Downstream {
     private func readHead() -> Bool {
         if input.count > seenCount {
             do throws(SyntaxError) {
+                if let stream, stream.lines.headCount > 0 {
+                    begin(try readHead(input, of: stream), of: stream)
+                    return true
+                }
                 let progress = try parseRequestHead(
                     input.readable, alreadySeen: seenCount, limits: listener.headLimits, fields: &worker.fields)
                 if case .complete(let head) = progress {
@@ -205,6 +209,13 @@ final class DownstreamConnection: Socket, Downstream {
         case .endOfStream, .failed: end()
         }
         return false
+    }
+
+    /// A stream's head comes with its lines.
+    private func readHead(_ input: borrowing Buffer, of stream: HTTP2Stream) throws(SyntaxError) -> RequestHead {
+        defer { stream.forgetLines() }
+        return try readRequestHead(
+            input.readable, lines: stream.lines, limits: listener.headLimits, fields: &worker.fields)
     }
 
     private func awaitBytes() -> Bool {

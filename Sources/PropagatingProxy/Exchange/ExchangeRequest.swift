@@ -96,14 +96,12 @@ extension Exchange {
             // Another exchange has used the worker's table since; the head lies unchanged at the front.
             guard worker.reparse(downstream.input, from: downstream) else { return fail(.outOfBuffers) }
         }
-        guard
-            let fits = writeHead(
-                downstream, from: downstream.input, to: &upstream.output, toStream: upstream.stream != nil, route: route
-            )
-        else {
-            return fail(.outOfBuffers)
+        let outcome = passHead(downstream, upstream, route)
+        switch outcome {
+        case .taken, .failed: break
+        case .noMemory: return fail(.outOfBuffers)
+        case .tooLarge: return fail(.headTooLarge)
         }
-        guard fits else { return fail(.headTooLarge) }
         flags.insert(.requestBegun)
         requestRelay = BodyRelay(head.framing, to: requestSink(upstream))
         downstream.retainedCount = Int(head.length)
@@ -119,8 +117,16 @@ extension Exchange {
         } else {
             releaseRetained(downstream)
         }
+        guard outcome == .taken else { return requestRefused(downstream, upstream) }
         if head.expectsContinue { sendContinue(downstream) }
         relayRequest(downstream, upstream)
+    }
+
+    /// The upstream takes no more; an early response, such as 413, may lie before the reset that stopped us.
+    private func requestRefused(_ downstream: DownstreamConnection, _ upstream: UpstreamConnection) {
+        flags.insert(.requestBlocked)
+        upstream.assumeReadable()
+        relayResponse(downstream, upstream)
     }
 
     private func requestSink(_ upstream: UpstreamConnection) -> BodyRelay.Sink {
@@ -128,26 +134,40 @@ extension Exchange {
         return head.framing == .chunked || head.framing == .untilClose ? .chunks : .plain
     }
 
-    /// - Returns: whether it had room; `nil` without a buffer.
+    /// To the upstream's output, or to its stream at once.
+    private func passHead(
+        _ downstream: DownstreamConnection, _ upstream: UpstreamConnection, _ route: RouteContext
+    ) -> HeadOutcome {
+        if let stream = upstream.stream {
+            return stream.sendHead {
+                writeHead(downstream, from: downstream.input, toStream: true, route: route, lines: &$1, into: &$0)
+            }
+        }
+        let fits = upstream.output.append {
+            var lines = HeadLines()
+            return writeHead(
+                downstream, from: downstream.input, toStream: false, route: route, lines: &lines, into: &$0)
+        }
+        guard let fits else { return .noMemory }
+        return fits ? .taken : .tooLarge
+    }
+
+    /// - Returns: whether it had room.
     private func writeHead(
-        _ downstream: DownstreamConnection, from input: borrowing Buffer, to output: inout Buffer, toStream: Bool,
-        route: RouteContext
-    ) -> Bool? {
+        _ downstream: DownstreamConnection, from input: borrowing Buffer, toStream: Bool, route: RouteContext,
+        lines: inout HeadLines, into out: inout OutputSpan<UInt8>
+    ) -> Bool {
         let listener = downstream.listener
         let needed =
             Int(head.length) + RequestWriter.addedByteCount + route.addedByteCount
             + (worker.traceState.isEmpty ? 0 : TraceState.maximumByteCount)
             + (downstream.security?.certificateElement.count ?? 0)
-        let bytes = input.readable
-        return output.append { out in
-            guard out.freeCapacity >= needed else { return false }
-            RequestWriter.write(
-                bytes, head: head, fields: worker.fields, route: route, downstream: downstream,
-                toStream: toStream, listener: listener, trace: report.sentContext, requestID: requestID,
-                traceState: worker.traceState,
-                into: &out)
-            return true
-        }
+        guard out.freeCapacity >= needed else { return false }
+        RequestWriter.write(
+            input.readable, head: head, fields: worker.fields, route: route, downstream: downstream,
+            toStream: toStream, listener: listener, trace: report.sentContext, requestID: requestID,
+            traceState: worker.traceState, lines: &lines, into: &out)
+        return true
     }
 
     /// `Expect: 100-continue` is answered here: the body is wanted, the upstream is not asked (RFC 9110 §10.1.1).
@@ -188,10 +208,7 @@ extension Exchange {
                 return relayResponse(downstream, upstream)
             case .sinkFailed(let tookBytes):
                 if tookBytes { flags.insert(.requestLeft) }
-                // An early response, such as 413, may lie before the reset that stopped us.
-                flags.insert(.requestBlocked)
-                upstream.assumeReadable()
-                return relayResponse(downstream, upstream)
+                return requestRefused(downstream, upstream)
             case .needsSource: guard receiveRequest(downstream, upstream) else { return }
             }
         }

@@ -76,7 +76,11 @@ extension Exchange {
         if upstream.input.count > responseSeenCount {
             if flags.contains(.replayable), triesLeft == 0 { releaseRetained(downstream) }
             do throws(SyntaxError) {
-                let progress = try parseHead(upstream.input, limits: downstream.listener.responseLimits)
+                let limits = downstream.listener.responseLimits
+                if let stream = upstream.stream, stream.lines.headCount > 0 {
+                    return take(try readHead(upstream.input, of: stream, limits: limits), downstream, upstream)
+                }
+                let progress = try parseHead(upstream.input, limits: limits)
                 if case .complete(let response) = progress {
                     responseSeenCount = 0
                     return take(response, downstream, upstream)
@@ -96,6 +100,15 @@ extension Exchange {
         try parseResponseHead(
             input.readable, alreadySeen: responseSeenCount, requestMethod: head.method, limits: limits,
             fields: &worker.fields)
+    }
+
+    /// A stream's head comes with its lines.
+    private func readHead(
+        _ input: borrowing Buffer, of stream: HTTP2Stream, limits: HeadLimits
+    ) throws(SyntaxError) -> ResponseHead {
+        defer { stream.forgetLines() }
+        return try readResponseHead(
+            input.readable, lines: stream.lines, requestMethod: head.method, limits: limits, fields: &worker.fields)
     }
 
     private func take(
@@ -188,6 +201,9 @@ extension Exchange {
         _ response: ResponseHead, _ changes: ResponseWriter.Changes, _ downstream: DownstreamConnection,
         _ upstream: UpstreamConnection
     ) -> Bool {
+        if let stream = downstream.stream, downstream.output.isEmpty {
+            return passHead(response, addsVia: changes.addsVia, to: stream, upstream)
+        }
         if ResponseWriter.canPassOn(response, changes), downstream.output.isEmpty,
             let count = responseRelay.verbatimCount(of: upstream.input.count - Int(response.length))
         {
@@ -197,6 +213,35 @@ extension Exchange {
         }
         guard writeHead(response, changes, downstream, upstream) else { return false }
         flags.insert(.responseBegun)
+        return true
+    }
+
+    /// A stream takes the head at once; the body follows.
+    private func passHead(
+        _ response: ResponseHead, addsVia: Bool, to stream: HTTP2Stream, _ upstream: UpstreamConnection
+    ) -> Bool {
+        let outcome = stream.sendHead { out, lines in
+            writeHead(response, addsVia: addsVia, from: upstream.input, lines: &lines, into: &out)
+        }
+        switch outcome {
+        case .taken: break
+        case .tooLarge: fail(.malformedResponse(.headTooLarge))
+        case .noMemory: fail(.outOfBuffers)
+        case .failed: abort(.downstreamGone)
+        }
+        guard outcome == .taken else { return false }
+        upstream.input.consume(Int(response.length))
+        flags.insert(.responseBegun)
+        return true
+    }
+
+    private func writeHead(
+        _ response: ResponseHead, addsVia: Bool, from input: borrowing Buffer, lines: inout HeadLines,
+        into out: inout OutputSpan<UInt8>
+    ) -> Bool {
+        guard out.freeCapacity >= Int(response.length) + ResponseWriter.addedByteCount else { return false }
+        ResponseWriter.write(
+            input.readable, head: response, fields: worker.fields, addsVia: addsVia, lines: &lines, toStream: &out)
         return true
     }
 

@@ -15,23 +15,34 @@ enum RequestWriter {
     ///   - requestID: minted, when the received one is absent or not acceptable.
     ///   - fields: its lines; those of the trace context and of `X-Forwarded-*` that are replaced are marked removed.
     ///   - toStream: an HTTP/2 stream, which needs no framing and cannot be upgraded.
+    ///   - lines: those of what is written, for a stream; `out` is empty then.
     ///   - out: must have room for `bytes.count`, the rewrites of the route and ``addedByteCount``.
     static func write(
         _ bytes: Span<UInt8>, head: RequestHead, fields: borrowing FieldTable, route: RouteContext,
         downstream: DownstreamConnection, toStream: Bool, listener: ListenerContext, trace: TraceContext,
-        requestID: RequestIDText?, traceState: borrowing TraceState, into out: inout OutputSpan<UInt8>
+        requestID: RequestIDText?, traceState: borrowing TraceState, lines: inout HeadLines,
+        into out: inout OutputSpan<UInt8>
     ) {
+        var notes = LineNotes(isWanted: toStream)
         writeRequestLine(bytes, head: head, route: route, into: &out)
-        if !writeFields(bytes, head: head, fields: fields, route: route, into: &out) {
+        if !writeFields(bytes, head: head, fields: fields, route: route, notes, &lines, into: &out) {
+            notes.begin(out)
             writeHost(bytes, head: head, route: route, into: &out)
+            notes.end(.host, &lines, out)
         }
         if head.needsLength, case .length(let count) = head.framing {
+            notes.begin(out)
             out.write("Content-Length: ")
             out.write(decimal: count)
             out.write("\r\n")
+            notes.end(.contentLength, &lines, out)
         }
         if toStream {
-            if takesTrailers(bytes, fields) { out.write("te: trailers\r\n") }
+            if takesTrailers(bytes, fields) {
+                notes.begin(out)
+                out.write("te: trailers\r\n")
+                notes.end(.te, &lines, out)
+            }
         } else if head.framing == .chunked || head.framing == .untilClose {
             out.write("Transfer-Encoding: chunked\r\n")
         }
@@ -40,21 +51,38 @@ enum RequestWriter {
             out.write(bytes.extracting(head.upgrade.range))
             out.write("\r\n")
         }
-        writeForwarded(bytes, head: head, fields: fields, downstream: downstream, into: &out)
+        writeForwarded(bytes, head: head, fields: fields, downstream: downstream, &notes, &lines, into: &out)
         if let security = downstream.security, !security.certificateElement.isEmpty {
+            notes.begin(out)
             writeCertificate(security, bytes, fields: fields, of: downstream, into: &out)
+            notes.end(.forwardedClientCertificate, &lines, out)
         }
         if listener.addsVia {
+            notes.begin(out)
             out.write(head.minorVersion == 0 ? "Via: 1.0 propagating-proxy\r\n" : "Via: 1.1 propagating-proxy\r\n")
+            notes.end(.via, &lines, out)
         }
         if let requestID {
+            notes.begin(out)
             out.write("x-request-id: ")
             out.write(requestID.span)
             out.write("\r\n")
+            notes.end(.requestID, &lines, out)
         }
-        Injection.write(trace, formats: listener.tracing.inject, into: &out)
-        if listener.tracing.inject.contains(.traceContext) { _ = traceState.write(into: &out) }
+        writeTrace(trace, listener.tracing.inject, traceState, &notes, &lines, into: &out)
         out.write("\r\n")
+    }
+
+    private static func writeTrace(
+        _ trace: TraceContext, _ formats: FormatList, _ traceState: borrowing TraceState, _ notes: inout LineNotes,
+        _ lines: inout HeadLines, into out: inout OutputSpan<UInt8>
+    ) {
+        notes.begin(out)
+        Injection.write(trace, formats: formats, into: &out) { field, out in
+            notes.end(FieldKind(field), &lines, out)
+            notes.begin(out)
+        }
+        if formats.contains(.traceContext), traceState.write(into: &out) { notes.end(.tracestate, &lines, out) }
     }
 
     private static func writeRequestLine(
@@ -81,7 +109,7 @@ enum RequestWriter {
     // bounded: a run goes from line to line, in the order of the bytes
     private static func writeFields(
         _ bytes: Span<UInt8>, head: RequestHead, fields: borrowing FieldTable, route: RouteContext,
-        into out: inout OutputSpan<UInt8>
+        _ notes: LineNotes, _ lines: inout HeadLines, into out: inout OutputSpan<UInt8>
     ) -> Bool {
         guard fields.count > 0 else { return false }
         var run = fields[0].line.range.lowerBound
@@ -95,17 +123,21 @@ enum RequestWriter {
             let replacesHost = isHost && !route.hostReplacement.isEmpty
             if field.isForwarded, !replacesHost {
                 end = line.upperBound
+                if notes.isWanted { lines.append(field, movedBy: out.count - run) }
                 continue
             }
             out.write(bytes.extracting(run..<end))
             run = line.upperBound
             end = run
             guard field.isForwarded else { continue }
+            var rewritten = notes
+            rewritten.begin(out)
             out.write(bytes.extracting(field.name.range))
             out.write(": ")
             let host = route.hostReplacement
             out.write(host.span)
             out.write("\r\n")
+            rewritten.end(.host, &lines, out)
         }
         out.write(bytes.extracting(run..<end))
         return hasHost
@@ -136,13 +168,14 @@ enum RequestWriter {
 
     private static func writeForwarded(
         _ bytes: Span<UInt8>, head: RequestHead, fields: borrowing FieldTable, downstream: DownstreamConnection,
-        into out: inout OutputSpan<UInt8>
+        _ notes: inout LineNotes, _ lines: inout HeadLines, into out: inout OutputSpan<UInt8>
     ) {
         let policy = downstream.forwardedPolicy
         guard policy != .off else { return }
         var hasProto = false
         var hasHost = false
         var surplus = downstream.worker.surplusForwardedCount
+        notes.begin(out)
         out.write("X-Forwarded-For: ")
         for index in 0..<fields.count where policy == .append {
             let field = fields[index]
@@ -162,14 +195,19 @@ enum RequestWriter {
         }
         writePeer(downstream.peerText, into: &out)
         out.write("\r\n")
+        notes.end(.forwardedFor, &lines, out)
         if !hasProto {
+            notes.begin(out)
             out.write(
                 downstream.security == nil ? "X-Forwarded-Proto: http\r\n" : "X-Forwarded-Proto: https\r\n")
+            notes.end(.forwardedProto, &lines, out)
         }
         if !hasHost, !head.authority.isEmpty {
+            notes.begin(out)
             out.write("X-Forwarded-Host: ")
             out.write(bytes.extracting(head.authority.range))
             out.write("\r\n")
+            notes.end(.forwardedHost, &lines, out)
         }
     }
 

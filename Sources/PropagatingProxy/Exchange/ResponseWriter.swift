@@ -24,6 +24,28 @@ enum ResponseWriter {
         !head.needsRewrite && changes == Changes()
     }
 
+    /// Writes a head for a stream, whose connection needs to be told nothing.
+    static func write(
+        _ bytes: Span<UInt8>, head: ResponseHead, fields: borrowing FieldTable, addsVia: Bool,
+        lines: inout HeadLines, toStream out: inout OutputSpan<UInt8>
+    ) {
+        var notes = LineNotes(isWanted: true)
+        writeStatusLine(bytes.extracting(head.statusLine.range), into: &out)
+        for index in 0..<fields.count where fields[index].isForwarded {
+            let field = fields[index]
+            lines.append(field, movedBy: out.count - Int(field.line.start))
+            out.write(bytes.extracting(field.line.range))
+        }
+        notes.begin(out)
+        if writeLength(head, into: &out) { notes.end(.contentLength, &lines, out) }
+        notes.begin(out)
+        if addsVia {
+            writeVia(head, into: &out)
+            notes.end(.via, &lines, out)
+        }
+        out.write("\r\n")
+    }
+
     static func write(
         _ bytes: Span<UInt8>, head: ResponseHead, fields: borrowing FieldTable, changes: Changes,
         into out: inout OutputSpan<UInt8>
@@ -32,11 +54,7 @@ enum ResponseWriter {
         for index in 0..<fields.count where fields[index].isForwarded {
             out.write(bytes.extracting(fields[index].line.range))
         }
-        if head.needsLength, let length = head.declaredLength {
-            out.write("Content-Length: ")
-            out.write(decimal: length)
-            out.write("\r\n")
-        }
+        _ = writeLength(head, into: &out)
         if changes.writesChunks { out.write("Transfer-Encoding: chunked\r\n") }
         if changes.upgrades {
             out.write("Connection: Upgrade\r\nUpgrade: ")
@@ -47,10 +65,21 @@ enum ResponseWriter {
         } else if changes.keepsAlive10 {
             out.write("Connection: keep-alive\r\n")
         }
-        if changes.addsVia {
-            out.write(head.minorVersion == 0 ? "Via: 1.0 propagating-proxy\r\n" : "Via: 1.1 propagating-proxy\r\n")
-        }
+        if changes.addsVia { writeVia(head, into: &out) }
         out.write("\r\n")
+    }
+
+    /// - Returns: whether it had to be written.
+    private static func writeLength(_ head: ResponseHead, into out: inout OutputSpan<UInt8>) -> Bool {
+        guard head.needsLength, let length = head.declaredLength else { return false }
+        out.write("Content-Length: ")
+        out.write(decimal: length)
+        out.write("\r\n")
+        return true
+    }
+
+    private static func writeVia(_ head: ResponseHead, into out: inout OutputSpan<UInt8>) {
+        out.write(head.minorVersion == 0 ? "Via: 1.0 propagating-proxy\r\n" : "Via: 1.1 propagating-proxy\r\n")
     }
 
     /// Our own version (RFC 9110 §2.5), the code and the reason as they came; the space after the

@@ -1,0 +1,95 @@
+// SPDX-License-Identifier: Apache-2.0
+
+/// Where the field lines of a head lie in its text, as its writer has noted them: who gets the text with them need not look
+/// for names, colons and line ends again.
+///
+/// Used again and again: its room grows to the longest head there was and stays.
+public struct HeadLines: ~Copyable {
+    /// More lines than heads have: ``FieldTable`` bounds the received ones, and the proxy adds a few.
+    public static let capacity = 256
+
+    /// Offsets into the text, which a block of 64 KiB holds.
+    public struct Line: BitwiseCopyable, Sendable {
+        public let nameStart: UInt16
+        public let nameCount: UInt16
+        public let valueStart: UInt16
+        public let valueCount: UInt16
+        public let kind: FieldKind
+    }
+
+    private var storage: [Line] = []
+    public private(set) var count = 0
+    /// Bytes of the whole head; 0 while there is none, or none whose lines were all noted.
+    public private(set) var headCount = 0
+    private var isWhole = true
+
+    public init() {}
+
+    /// `index` is one of `0..<count`.
+    // bounded: count is at most that of the array
+    public subscript(index: Int) -> Line { storage.span[index] }
+
+    /// Begins a head, forgetting the one before.
+    public mutating func removeAll() {
+        count = 0
+        headCount = 0
+        isWhole = true
+    }
+
+    /// Notes one line.
+    ///
+    /// - Parameters:
+    ///   - name: where it begins, and its bytes; behind it come a colon and one space.
+    ///   - end: behind the line's CRLF.
+    @inline(__always)
+    public mutating func append(_ kind: FieldKind, name: Int, count nameCount: Int, end: Int) {
+        let value = name + nameCount + 2
+        append(kind, name: name, count: nameCount, value: value, count: end - 2 - value)
+    }
+
+    /// Notes one line whose value may have blanks around it.
+    @inline(__always)
+    public mutating func append(_ kind: FieldKind, name: Int, count nameCount: Int, value: Int, count valueCount: Int) {
+        guard count < Self.capacity, (name | nameCount | value | valueCount) >> 16 == 0 else {
+            isWhole = false
+            return
+        }
+        let line = Line(
+            nameStart: UInt16(truncatingIfNeeded: name), nameCount: UInt16(truncatingIfNeeded: nameCount),
+            valueStart: UInt16(truncatingIfNeeded: value), valueCount: UInt16(truncatingIfNeeded: valueCount),
+            kind: kind)
+        if count == storage.count { grow() }
+        storage[count] = line  // bounded: grown
+        count += 1
+    }
+
+    @inline(never)
+    private mutating func grow() {
+        let none = Line(nameStart: 0, nameCount: 0, valueStart: 0, valueCount: 0, kind: .other)
+        storage.append(contentsOf: repeatElement(none, count: max(16, storage.count)))
+    }
+
+    /// The head is complete, with its empty line.
+    public mutating func finish(headCount: Int) { self.headCount = isWhole ? headCount : 0 }
+}
+
+extension FieldTable {
+    /// Fills the table with a head's lines, with the checks of what they mean that every head undergoes.
+    // bounded: the lines lie in the head, as their writer noted them; the spans trap otherwise
+    mutating func fill(
+        with lines: borrowing HeadLines, of bytes: Span<UInt8>, limit: Int, summary: inout FieldSummary,
+        ofRequest isRequest: Bool
+    ) throws(SyntaxError) {
+        for index in 0..<lines.count {
+            let line = lines[index]
+            let value = ByteRange(start: UInt32(line.valueStart), count: UInt32(line.valueCount))
+            let start = UInt32(line.nameStart)
+            let field = Field(
+                name: ByteRange(start: start, count: UInt32(line.nameCount)), value: value,
+                line: ByteRange(start: start, count: UInt32(truncatingIfNeeded: value.end + 2) &- start),
+                kind: line.kind, isForwarded: !line.kind.isHopByHop)
+            try summary.note(field, in: bytes, ofRequest: isRequest)
+            try append(field, limit: limit)
+        }
+    }
+}
