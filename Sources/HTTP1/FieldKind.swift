@@ -126,6 +126,7 @@ extension FieldKind {
         case .forwardedFor: "x-forwarded-for"
         case .forwardedProto: "x-forwarded-proto"
         case .forwardedHost: "x-forwarded-host"
+        case .forwardedClientCertificate: "x-forwarded-client-cert"
         case .requestID: "x-request-id"
         case .b3TraceID: "x-b3-traceid"
         case .b3SpanID: "x-b3-spanid"
@@ -160,7 +161,8 @@ extension FieldKind {
     var survivesNomination: Bool {
         switch self {
         case .host, .contentLength, .authorization, .cookie, .forwarded, .forwardedFor, .forwardedProto, .forwardedHost,
-            .forwardedClientCertificate, .requestID, .b3TraceID, .b3SpanID, .b3ParentSpanID, .b3Sampled, .b3Flags, .b3, .traceparent, .tracestate:
+            .forwardedClientCertificate, .requestID, .b3TraceID, .b3SpanID, .b3ParentSpanID, .b3Sampled, .b3Flags, .b3,
+            .traceparent, .tracestate:
             true
         default: false
         }
