@@ -48,12 +48,12 @@ let package = Package(
             swiftSettings: house + [.unsafeFlags(["-assume-single-threaded"], .when(configuration: .release))]),
 
         // Span records, encodings, queues and delivery.
-        .target(name: "SpanEmitter", dependencies: ["EventLoop", "HTTP1", "Propagation"], swiftSettings: house),
+        .target(name: "SpanEmitter", dependencies: ["EventLoop", "HTTP1", "Propagation", "TLS"], swiftSettings: house),
 
         // The product as a library, and its command line.
         .target(
             name: "PropagatingProxy",
-            dependencies: ["CYAML", "EventLoop", "HTTP1", "HTTP2", "Propagation", "SpanEmitter"],
+            dependencies: ["CYAML", "EventLoop", "HTTP1", "HTTP2", "Propagation", "SpanEmitter", "TLS"],
             swiftSettings: house
         ),
         .executableTarget(

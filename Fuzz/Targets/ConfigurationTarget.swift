@@ -19,7 +19,7 @@ final class ConfigurationTarget: FuzzTarget {
             environment[name] = String(decoding: part[(equals + 1)...], as: UTF8.self)
         }
         let outcome = Result { () throws(ConfigurationLoader.Failure) in
-            try ConfigurationLoader.load(text: Array(parts[0]), file: "f", environment: environment)
+            try ConfigurationLoader.load(text: Array(parts[0]), file: "f", environment: environment, readsFiles: false)
         }
         switch outcome {
         case .success(let loaded): try use(loaded.configuration)

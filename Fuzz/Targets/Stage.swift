@@ -33,7 +33,7 @@ final class Stage {
         for (index, upstream) in configuration.upstreams.enumerated() {
             upstreams.append(
                 try Upstream(
-                    number: UInt16(index + 1), upstream, board: board, resolver: resolver,
+                    number: UInt16(index + 1), upstream, tls: nil, board: board, resolver: resolver,
                     supplies: SessionSupplies(buffers: worker.buffers),
                     seed: 1, log: log, on: loop))
         }
@@ -42,7 +42,7 @@ final class Stage {
         }
         listeners = zip(configuration.listeners, routes).enumerated().map { index, made in
             ListenerContext(
-                number: UInt16(index), made.0, routes: made.1, connectionLimit: 16,
+                number: UInt16(index), made.0, tls: nil, routes: made.1, connectionLimit: 16,
                 wishesPerSecond: 0, configuration)
         }
         let worker = worker

@@ -16,6 +16,9 @@ public enum Host {
     /// A core dump would hold secrets, and what passed through us.
     public static func refuseCoreDumps() { sys_refuse_core_dumps() }
 
+    /// Other processes of this user may neither trace this one nor read its memory, which holds private keys.
+    public static func hideMemory() { sys_hide_memory() }
+
     /// A crash ends the process at once, so that its supervisor can start another. Swift's runtime would first write a report,
     /// with the bytes that registers point to, and may take minutes for it while callers wait. `SWIFT_BACKTRACE` in the
     /// environment asks for that report.
@@ -26,6 +29,9 @@ public enum Host {
 
     /// Whether this process may do everything on the machine.
     public static var isRoot: Bool { geteuid() == 0 }
+
+    /// Until somebody listens for it, SIGHUP must not end the process.
+    public static func ignoreHangUps() { _ = signal(SIGHUP, SIG_IGN) }
 
     /// A write to a closed pipe or socket must be an error, not the end of the process.
     public static func ignoreBrokenPipes() { _ = signal(SIGPIPE, SIG_IGN) }

@@ -73,9 +73,8 @@ public func readRequestHead(
     var summary = FieldSummary()
     try fields.fill(with: lines, of: bytes, limit: limits.fieldCount, summary: &summary, ofRequest: true)
     try summary.finish(minorVersion: line.minorVersion, in: bytes, fields: &fields)
-    // A stream's target is never absolute.
     return try requestHead(
-        line, summary, length: lines.headCount, takesHTTPS: false, in: bytes, fields: &fields)
+        line, summary, length: lines.headCount, takesHTTPS: limits.takesHTTPS, in: bytes, fields: &fields)
 }
 
 /// The first line of a request; the method and version are known to be good.

@@ -19,12 +19,14 @@ public final class Proxy {
     private let board: EndpointBoard
     private var healthChecker: HealthChecker?
     private var ejectionWatch: EjectionWatch?
+    private let tlsFiles: TLSFiles
 
     /// Runs until a signal ends it.
     ///
     /// - Returns: the exit code: 0 after a clean stop, 1 if it could not start.
     public static func run(_ configuration: Configuration) -> Int32 {
         Host.ignoreBrokenPipes()
+        Host.ignoreHangUps()
         Host.refuseCoreDumps()
         Host.endAtOnceOnCrash()
         let descriptorLimit = Host.raiseDescriptorLimit()
@@ -63,6 +65,8 @@ public final class Proxy {
         } catch {
             throw .resource(error)
         }
+        tlsFiles = try TLSFiles(configuration, log: log)
+        if !tlsFiles.isEmpty { Host.hideMemory() }
         let count = max(1, configuration.workers)
         let workers = (0..<count).map { _ in WorkerHandle() }
         self.workers = workers
@@ -85,6 +89,7 @@ public final class Proxy {
             exporters: configuration.tracing.exporters,
             names: SpanNames(configuration, version: Version.text, listeners: opened.compactMap { $0[0].address }),
             rings: rings,
+            contexts: tlsFiles.contexts.exporters,
             log: { level, message in
                 switch level {
                 case .info: log.info(message)
@@ -105,16 +110,21 @@ public final class Proxy {
             for number in [SIGTERM, SIGINT] {
                 signals.append(try SignalSource(number, on: loop) { [unowned self] in signalled() })
             }
+            signals.append(try SignalSource(SIGHUP, on: loop) { [unowned self] in tlsFiles.reloadAll() })
+            try tlsFiles.start(on: loop)
             let bell = try reporter.start()
             if configuration.upstreams.contains(where: { $0.healthCheck != nil }) {
-                healthChecker = try HealthChecker(configuration.upstreams, board: board, on: loop)
+                healthChecker = try HealthChecker(
+                    configuration.upstreams,
+                    tls: zip(configuration.upstreams, tlsFiles.contexts.upstreams).map { UpstreamTLS($0.tls, $1) },
+                    board: board, on: loop)
             }
             ejectionWatch = try EjectionWatch(configuration.upstreams, board: board, on: loop)
             for (index, handle) in workers.enumerated() {
                 let plan = WorkerPlan(
                     configuration: configuration, listeners: Locked(descriptors.map { $0[index] }), index: index,
                     handle: handle, metrics: metrics[index], ring: rings[index], wakeReporter: bell,
-                    descriptorLimit: descriptorLimit, board: board, log: log)
+                    descriptorLimit: descriptorLimit, board: board, tls: tlsFiles.contexts, log: log)
                 threads.append(try SystemThread(name: "worker-\(index)") { plan.run() })
             }
             if let adminDescriptor { try startAdmin(adminDescriptor) }
@@ -155,7 +165,7 @@ public final class Proxy {
             metrics: { [unowned self] in
                 MetricsPage.render(
                     metrics, spans: SpanFigures(reporter.snapshot()), endpoints: board.figures(),
-                    names: metricNames, logLinesDropped: log.droppedCount)
+                    tls: tlsFiles.figures, names: metricNames, logLinesDropped: log.droppedCount)
             })
     }
 
@@ -176,6 +186,7 @@ public final class Proxy {
     private func stop() -> Int32 {
         healthChecker?.stop()
         ejectionWatch = nil
+        tlsFiles.stop()
         for thread in threads { thread.join() }
         let lost = reporter.stop(flushWithin: configuration.shutdown.flushMilliseconds)
         log.info("stopped", ["spans_lost": String(lost)])
@@ -187,6 +198,8 @@ public final class Proxy {
 enum StartError: Error {
     case listener(name: String, address: String, EventLoopError)
     case resource(EventLoopError)
+    /// Found good when the configuration was read, and no longer so.
+    case tls(kind: String, name: String, TLSFileError)
     /// The limit of open files leaves room for fewer connections than the configuration asks for.
     case descriptors(wanted: String, Int, limit: Int, capacity: Int)
 
@@ -194,6 +207,7 @@ enum StartError: Error {
         switch self {
         case .listener(let name, let address, let error): "listener \(name) on \(address): \(error.text)"
         case .resource(let error): error.text
+        case .tls(let kind, let name, let error): "\(kind) \(name): '\(error.path)' \(error.reason)"
         case .descriptors(let name, let count, let limit, let capacity):
             "\(name) is \(count), but the limit of \(limit) open files leaves room for \(capacity):"
                 + " raise it (ulimit -n) or lower the number"

@@ -72,11 +72,16 @@ public final class ClientContext: @unchecked Sendable {
     ///   - host: a name, which is sent and which the peer's certificate must be for; or an IP address as text, which
     ///     is not sent.
     ///   - ticket: of an earlier session of this context with this host.
+    ///   - offered: by ALPN, in place of the settings' protocols.
     /// - Returns: `nil` without memory.
-    public func session(host: String, resuming ticket: SessionTicket? = nil, buffers: BufferPool) -> TLSSession? {
+    public func session(
+        host: String, resuming ticket: SessionTicket? = nil, offering offered: [ApplicationProtocol]? = nil,
+        buffers: BufferPool
+    ) -> TLSSession? {
         guard let session = unsafe TLSSession(library, client: self, buffers: buffers) else { return nil }
         session.setPeer(host, verifies: verifies && allowedNames.isEmpty)
         if let ticket { session.resume(ticket) }
+        if let offered { session.offer(offered) }
         return session
     }
 

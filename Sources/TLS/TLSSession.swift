@@ -97,6 +97,11 @@ public final class TLSSession: Carrier {
 
     func resume(_ ticket: SessionTicket) { _ = unsafe SSL_set_session(ssl, ticket.session) }
 
+    func offer(_ protocols: [ApplicationProtocol]) {
+        let list = protocols.flatMap(\.wireForm)
+        _ = unsafe SSL_set_alpn_protos(ssl, list, UInt32(list.count))
+    }
+
     /// The newest session ticket the peer has sent, once. Of the side that connected.
     public func takeTicket() -> SessionTicket? {
         guard let ticket = unsafe state.pointee.ticket else { return nil }

@@ -25,7 +25,7 @@ struct StartTests {
         #expect(status == 0)
         #expect(output.hasPrefix("propagating-proxy "))
         #expect(output.contains("libevent 2.") && output.contains("libyaml 0."))
-        #expect(output.contains("libnghttp2 1."))
+        #expect(output.contains("libnghttp2 1.") && output.contains("OpenSSL 3."))
     }
 
     @Test("--help lists the options")

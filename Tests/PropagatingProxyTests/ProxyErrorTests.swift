@@ -32,8 +32,14 @@ struct ProxyErrorTests {
             (.loopDetected, 508, .limit),
             (.requestTooSlow, 408, .timeout),
             (.overloaded, 503, .limit),
+            (.plainHTTP, 400, .malformedRequest),
+            (.tlsOnPlainPort, 400, .malformedRequest),
+            (.misdirected, 421, .noRoute),
             (.connecting(errno: EMFILE), 503, .limit),
             (.connecting(errno: ECONNREFUSED), 503, .connectionRefused),
+            (.tlsFailed(.expired), 502, SpanError(.expired)),
+            (.tlsFailed(.timedOut), 504, SpanError(.timedOut)),
+            (.tlsFailed(.outOfMemory), 503, SpanError(.outOfMemory)),
         ])
     func status(error: ProxyError, status: UInt16, type: SpanError) {
         #expect(error.status == status)
@@ -47,7 +53,8 @@ struct ProxyErrorTests {
             .connectFailed(errno: 1), .connectTimedOut, .upstreamClosed, .malformedResponse(.invalidHost),
             .unexpectedUpgrade, .tooManyInterimResponses, .responseTimedOut, .responseTruncated, .outOfBuffers,
             .downstreamGone, .shuttingDown, .noHealthyUpstream, .unaskedResponse, .upstreamOverflow, .loopDetected,
-            .requestTooSlow, .overloaded, .outOfDescriptors, .callOverdue,
+            .requestTooSlow, .overloaded, .outOfDescriptors, .callOverdue, .tlsFailed(.expired),
+            .plainHTTP, .tlsOnPlainPort, .misdirected,
         ]
         #expect(errors.map(\.labelIndex) == Array(ProxyError.labels.indices))
         #expect(Set(ProxyError.labels).count == ProxyError.labels.count)

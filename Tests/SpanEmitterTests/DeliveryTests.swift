@@ -213,7 +213,7 @@ struct CollectorURLTests {
     @Test(
         "What is no address of a collector is refused",
         arguments: [
-            ("https://x/", CollectorURL.Mistake.tlsUnsupported), ("ftp://x/", .notHTTP), ("http://u:p@x/", .userinfo),
+            ("ftp://x/", CollectorURL.Mistake.notHTTP), ("https://u:p@x/", .userinfo), ("http://u:p@x/", .userinfo),
             ("http://", .invalidAuthority), ("http://x:0/", .invalidAuthority), ("http://x/a b", .invalidPath),
         ])
     func refused(text: String, mistake: CollectorURL.Mistake) {

@@ -10,7 +10,9 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <sys/eventfd.h>
+#include <sys/inotify.h>
 #include <sys/mman.h>
+#include <sys/prctl.h>
 #include <sys/random.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
@@ -146,6 +148,30 @@ static inline void sys_refuse_core_dumps(void) {
     if (getrlimit(RLIMIT_CORE, &limit) == 0 && limit.rlim_max > 1) limit.rlim_max = 1;
     limit.rlim_cur = limit.rlim_max;
     setrlimit(RLIMIT_CORE, &limit);
+}
+
+/// Neither traced nor read by other processes of the same user, and no core file (prctl(2)).
+static inline void sys_hide_memory(void) { prctl(PR_SET_DUMPABLE, 0, 0, 0, 0); }
+
+/// Tells of changes in directories; non-blocking, closed on exec. -1 with errno otherwise.
+static inline int sys_inotify(void) { return inotify_init1(IN_NONBLOCK | IN_CLOEXEC); }
+
+/// Names that come, go or have been written, and the end of the directory itself. -1 with errno otherwise.
+static inline int sys_inotify_watch(int descriptor, const char *directory) {
+    return inotify_add_watch(
+        descriptor, directory,
+        IN_CREATE | IN_CLOSE_WRITE | IN_MOVED_FROM | IN_MOVED_TO | IN_DELETE | IN_ATTRIB | IN_DELETE_SELF |
+            IN_MOVE_SELF | IN_ONLYDIR);
+}
+
+/// Takes one event off `bytes`: its directory, and the name in it, empty if it is about the directory itself.
+/// Answers the bytes it took, 0 if there is no whole one.
+static inline size_t sys_inotify_event(const void *bytes, size_t count, int *watch, const char **name) {
+    const struct inotify_event *event = (const struct inotify_event *)bytes;
+    if (count < sizeof *event || count - sizeof *event < event->len) return 0;
+    *watch = event->wd;
+    *name = event->len > 0 ? event->name : "";
+    return sizeof *event + event->len;
 }
 
 /// The next option of the command line: its `val`; `:` for one without its value, `?` for one that is not in

@@ -2,6 +2,7 @@
 import HTTP2
 import Propagation
 import SpanEmitter
+import TLS
 
 /// What the numbers of routes, upstreams and reasons are called, for one configuration, and so
 /// which cell of a worker's counter table means what.
@@ -28,6 +29,8 @@ struct MetricNames: Sendable {
 
     /// By the raw values of `GRPCStatus`: the seventeen statuses.
     static let grpcStatuses = GRPCStatus.allCases.filter(\.isKnown).map(\.name)
+    /// Handshakes that ended well, anew and from an earlier session; then why the others failed, by ``TLSFailure``.
+    static let handshakeResults = ["ok", "resumed"] + TLSFailure.allCases.map(\.name.description)
     static let http2Limits = HTTP2Limit.allCases.map(\.label.description)
     static let outsiderWishes = OutsiderWish.allCases.map(\.rawValue)
 
@@ -35,6 +38,8 @@ struct MetricNames: Sendable {
     let upstreams: [String]
     let upstreamErrors: [String]
     let localReplies: [String]
+    /// One for each listener; `nil` without TLS.
+    let tlsListeners: [String?]
 
     // Where each family begins.
     let requests: Int
@@ -45,12 +50,15 @@ struct MetricNames: Sendable {
     /// Outcomes of waiting, by upstream; then how many wait, by upstream.
     let pending: Int
     let waiting: Int
+    /// Results of handshakes, by upstream.
+    let upstreamHandshakes: Int
     let localReplyCells: Int
     let propagation: Int
     let malformed: Int
     let sampling: Int
     let wishes: Int
     let http2LimitCells: Int
+    let handshakes: Int
     let worker: Int
     let count: Int
 
@@ -58,11 +66,16 @@ struct MetricNames: Sendable {
     ///   - routes: names of the routes, without ``noRoute``; route 1 is the first.
     ///   - upstreams: names of the upstreams; upstream 1 is the first.
     ///   - upstreamErrors, localReplies: label values, by index.
-    init(routes: [String], upstreams: [String], upstreamErrors: [String], localReplies: [String]) {
+    ///   - tlsListeners: names of the listeners, in order; `nil` without TLS.
+    init(
+        routes: [String], upstreams: [String], upstreamErrors: [String], localReplies: [String],
+        tlsListeners: [String?] = []
+    ) {
         self.routes = [Self.noRoute] + routes
         self.upstreams = upstreams
         self.upstreamErrors = upstreamErrors
         self.localReplies = localReplies
+        self.tlsListeners = tlsListeners
         var next = 0
         func take(_ count: Int) -> Int {
             defer { next += count }
@@ -76,12 +89,14 @@ struct MetricNames: Sendable {
         retries = take(upstreams.count * Self.retryOutcomes.count)
         pending = take(upstreams.count * Self.pendingOutcomes.count)
         waiting = take(upstreams.count)
+        upstreamHandshakes = take(upstreams.count * Self.handshakeResults.count)
         localReplyCells = take(localReplies.count)
         propagation = take(Self.propagationOutcomes.count)
         malformed = take(Self.malformedFields.count)
         sampling = take(Self.samplingReasons.count)
         wishes = take(Self.outsiderWishes.count)
         http2LimitCells = take(Self.http2Limits.count)
+        handshakes = take(tlsListeners.count * Self.handshakeResults.count)
         count = next
     }
 
@@ -110,5 +125,6 @@ struct MetricNames: Sendable {
         case buffersInUse, buffersRefused
         case http2DownstreamsOpen, http2Streams
         case bufferPages, bufferPageLimit, overloadStage, keepAliveShed
+        case handshakesWaiting
     }
 }

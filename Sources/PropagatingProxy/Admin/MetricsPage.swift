@@ -13,18 +13,20 @@ struct MetricsPage {
     ///   - logLinesDropped: lines that found the log's queue full.
     static func render(
         _ workers: [WorkerMetrics], spans: SpanFigures, endpoints: EndpointFigures = EndpointFigures(),
-        names: MetricNames, logLinesDropped: UInt64 = 0
+        tls: TLSFigures = TLSFigures(), names: MetricNames, logLinesDropped: UInt64 = 0
     ) -> [UInt8] {
         var page = MetricsPage(names: names, workers: workers)
         page.writeRequests()
         page.writeLatency()
         page.writeCalls()
         page.writeConnections()
+        page.writeHandshakes()
         page.writeUpstreams()
         endpoints.write(into: &page.text)
         page.writeDecisions()
         page.writeMemory()
         spans.write(into: &page.text)
+        tls.write(into: &page.text)
         page.write(
             "log_lines_dropped_total", .counter, "Log lines dropped because stderr was not read.", logLinesDropped)
         return page.text.bytes
@@ -102,6 +104,20 @@ struct MetricsPage {
         write("response_bytes_total", .counter, "Bytes of responses.", sum(.responseBytes))
     }
 
+    /// Of the failures a listener has seen.
+    private mutating func writeHandshakes() {
+        text.family("tls_handshakes_total", .counter, "TLS handshakes with callers, by listener and result.")
+        let results = MetricNames.handshakeResults
+        for (listener, name) in names.tlsListeners.enumerated() {
+            guard let name else { continue }
+            for (index, result) in results.enumerated() {
+                let value = sum(names.handshakes + listener * results.count + index)
+                if value > 0 || index < 2 { text.sample(value, ["listener": name, "result": result]) }
+            }
+        }
+        write("tls_handshakes_waiting", .gauge, "TLS handshakes that wait for their turn.", sum(.handshakesWaiting))
+    }
+
     private mutating func writeUpstreams() {
         let idle = sum(.upstreamsIdle)
         text.family("upstream_connections", .gauge, "Connections open to upstreams, by state.")
@@ -118,6 +134,7 @@ struct MetricsPage {
         write(
             "upstream_replays_total", .counter, "Requests sent again after a reused connection had closed.",
             sum(.replays))
+        writeUpstreamHandshakes()
         writePending()
         writeRetries()
         text.family("upstream_errors_total", .counter, "Attempts that failed, by upstream and reason.")
@@ -125,6 +142,18 @@ struct MetricsPage {
             let first = names.upstreamErrorCells + upstream * names.upstreamErrors.count
             for (reason, label) in names.upstreamErrors.enumerated() {
                 text.sample(sum(first + reason), ["upstream": name, "reason": label])
+            }
+        }
+    }
+
+    /// Of the results an upstream has seen, so that plain ones have no lines.
+    private mutating func writeUpstreamHandshakes() {
+        text.family("upstream_tls_handshakes_total", .counter, "TLS handshakes with upstreams, by result.")
+        let results = MetricNames.handshakeResults
+        for (upstream, name) in names.upstreams.enumerated() {
+            for (index, label) in results.enumerated() {
+                let value = sum(names.upstreamHandshakes + upstream * results.count + index)
+                if value > 0 { text.sample(value, ["upstream": name, "result": label]) }
             }
         }
     }

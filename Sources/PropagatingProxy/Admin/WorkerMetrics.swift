@@ -3,6 +3,7 @@ import EventLoop
 import HTTP2
 import Propagation
 import SpanEmitter
+import TLS
 
 /// What one worker counts. Only its thread writes; the control thread reads for a scrape.
 ///
@@ -70,6 +71,20 @@ final class WorkerMetrics: Sendable {
         add(names.upstreamErrorCells + (Int(upstream) - 1) * names.upstreamErrors.count, reason, names.upstreamErrors)
     }
 
+    /// TLS to an upstream stands.
+    func upstreamSecured(_ upstream: UInt16, isResumed: Bool) { upstreamHandshake(upstream, isResumed ? 1 : 0) }
+
+    /// TLS to an upstream did not come about.
+    func upstreamNotSecured(_ upstream: UInt16, _ failure: TLSFailure) {
+        upstreamHandshake(upstream, 2 + Int(failure.rawValue))
+    }
+
+    private func upstreamHandshake(_ upstream: UInt16, _ result: Int) {
+        guard upstream >= 1, upstream <= names.upstreams.count else { return }
+        let results = MetricNames.handshakeResults
+        add(names.upstreamHandshakes + (Int(upstream) - 1) * results.count, result, results)
+    }
+
     /// A failure met a route that may try again.
     func retry(_ upstream: UInt16, _ outcome: RetryOutcome) {
         guard upstream >= 1, upstream <= names.upstreams.count else { return }
@@ -134,6 +149,22 @@ final class WorkerMetrics: Sendable {
     /// A peer went beyond a limit so many times: a stream was refused, or its connection ended.
     func http2LimitReached(_ limit: HTTP2Limit, _ times: UInt64) {
         add(names.http2LimitCells, limit.rawValue, MetricNames.http2Limits, times)
+    }
+
+    // MARK: TLS
+
+    /// A handshake with a caller has ended well.
+    func handshakeEnded(listener: UInt16, isResumed: Bool) { handshake(listener, isResumed ? 1 : 0) }
+
+    func handshakeFailed(listener: UInt16, _ failure: TLSFailure) { handshake(listener, 2 + Int(failure.rawValue)) }
+
+    /// Handshakes that wait for their turn; noted about once a second.
+    func handshakes(waiting count: Int) { set(.handshakesWaiting, count) }
+
+    private func handshake(_ listener: UInt16, _ result: Int) {
+        guard listener < names.tlsListeners.count else { return }
+        let results = MetricNames.handshakeResults
+        add(names.handshakes + Int(listener) * results.count, result, results)
     }
 
     // MARK: Decisions

@@ -21,11 +21,11 @@ enum AddressNotation {
         return hostAndPort(text, ports: 1...65_535).map { .host($0.host, port: $0.port) }
     }
 
-    /// `host:port` as a Host field holds it; port 80 is left out.
-    static func authority(_ endpoint: Configuration.EndpointName) -> [UInt8] {
+    /// `host:port` as a Host field holds it; the scheme's own port is left out.
+    static func authority(_ endpoint: Configuration.EndpointName, overTLS: Bool = false) -> [UInt8] {
         guard case .host(let host, let port) = endpoint else { return Array("localhost".utf8) }
         let name = host.utf8.contains(UInt8(ascii: ":")) ? "[\(host)]" : host
-        return Array((port == 80 ? name : "\(name):\(port)").utf8)
+        return Array((port == (overTLS ? 443 : 80) ? name : "\(name):\(port)").utf8)
     }
 
     /// What a Host field may hold: a name or an address, with or without port.

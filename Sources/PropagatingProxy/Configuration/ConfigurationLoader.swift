@@ -34,16 +34,20 @@ public enum ConfigurationLoader {
         return try load(text: text, file: path, options, environment: environment)
     }
 
-    /// - Parameter text: of the file; `nil`: the options are the whole configuration.
+    /// - Parameters:
+    ///   - text: of the file; `nil`: the options are the whole configuration.
+    ///   - readsFiles: whether the files of certificates and keys are looked into.
     static func load(
-        text: [UInt8]?, file: String, _ options: LaunchOptions = LaunchOptions(), environment: [String: String] = [:]
+        text: [UInt8]?, file: String, _ options: LaunchOptions = LaunchOptions(), environment: [String: String] = [:],
+        readsFiles: Bool = true
     ) throws(Failure) -> Loaded {
         let mistakes = Mistakes(file: file, environment: environment)
-        return try load(text: text, file: file, options, environment: environment, mistakes)
+        return try load(text: text, file: file, options, environment: environment, mistakes, readsFiles: readsFiles)
     }
 
     static func load(
-        text: [UInt8]?, file: String, _ options: LaunchOptions, environment: [String: String], _ mistakes: Mistakes
+        text: [UInt8]?, file: String, _ options: LaunchOptions, environment: [String: String], _ mistakes: Mistakes,
+        readsFiles: Bool = true
     ) throws(Failure) -> Loaded {
         var tree = YAMLNode(.mapping([]), at: .option("--listen"))
         if let text {
@@ -55,7 +59,7 @@ public enum ConfigurationLoader {
         }
         options.apply(to: &tree, mistakes: mistakes)
         OTelEnvironment(environment: environment, mistakes: mistakes).fill(&tree)
-        let configuration = ConfigurationReader(mistakes: mistakes).read(tree)
+        let configuration = ConfigurationReader(mistakes: mistakes, readsFiles: readsFiles).read(tree)
         guard mistakes.isEmpty else { throw Failure(lines: mistakes.lines) }
         return Loaded(
             configuration: configuration, warnings: mistakes.warnings,

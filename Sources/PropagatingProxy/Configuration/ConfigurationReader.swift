@@ -7,17 +7,20 @@ import SpanEmitter
 /// answer is not to be used.
 struct ConfigurationReader {
     let mistakes: Mistakes
+    /// Whether the files of certificates and keys are looked into.
+    var readsFiles = true
 
     func read(_ tree: YAMLNode) -> Configuration {
         let root = MappingReader(tree, "", parent: tree.origin, mistakes)
-        let upstreams = UpstreamReader(mistakes: mistakes).read(root)
+        let tls = TLSReader(mistakes: mistakes, files: readsFiles ? TLSFileLoader() : nil)
+        let upstreams = UpstreamReader(mistakes: mistakes, tls: tls).read(root)
         let limits = limits(root.mapping("limits"))
         let configuration = Configuration(
             service: service(root),
             workers: root.converted("workers", "auto or a number from 1 to 256", Self.workers) ?? Host.allowedCPUs,
-            listeners: ListenerReader(mistakes: mistakes, upstreams: upstreams).read(root),
+            listeners: ListenerReader(mistakes: mistakes, upstreams: upstreams, tls: tls).read(root),
             upstreams: upstreams,
-            tracing: TracingReader(mistakes: mistakes).read(root.mapping("tracing")),
+            tracing: TracingReader(mistakes: mistakes, tls: tls).read(root.mapping("tracing")),
             admin: admin(root),
             log: log(root.mapping("log")),
             shutdown: shutdown(root.mapping("shutdown")),

@@ -9,7 +9,8 @@ extension MetricNames {
             routes: configuration.listeners.flatMap { listener in listener.routes.map { "\(listener.name)/\($0.name)" }
             },
             upstreams: configuration.upstreams.map(\.name), upstreamErrors: ProxyError.labels,
-            localReplies: ProxyError.labels)
+            localReplies: ProxyError.labels,
+            tlsListeners: configuration.listeners.map { $0.tls == nil ? nil : $0.name })
     }
 }
 
@@ -22,7 +23,19 @@ extension SpanNames {
             service: configuration.service, version: version,
             routes: configuration.listeners.flatMap { $0.routes.map(\.spanName) },
             upstreams: configuration.upstreams.map(\.service),
+            serverNames: configuration.upstreams.map(\.soleServerName),
             listeners: listeners.map { EndpointAddress($0) })
+    }
+}
+
+extension Configuration.Upstream {
+    /// The name all its endpoints prove to be by TLS; empty where they differ, or are addresses, or without TLS.
+    fileprivate var soleServerName: String {
+        guard let tls else { return "" }
+        if let name = tls.serverName { return name }
+        let hosts = endpoints.map { endpoint in if case .host(let host, _) = endpoint { host } else { "" } }
+        guard let first = hosts.first, hosts.allSatisfy({ $0 == first }) else { return "" }
+        return SocketAddress(literal: first, port: 0) == nil ? first : ""
     }
 }
 

@@ -4,6 +4,7 @@ import SpanEmitter
 /// Reads `tracing.exporters`, a list of mappings with one key each: `zipkin` or `otlp`.
 struct ExporterReader {
     let mistakes: Mistakes
+    let tls: TLSReader
     /// For all exporters that name none; `nil`: that of their kind.
     let profile: TagProfile?
 
@@ -51,10 +52,13 @@ struct ExporterReader {
         let flush = reader.duration("flush_interval", from: 10, default: 1000)
         let batch = reader.size("batch_bytes", 4096...4 << 20, default: 500_000)
         let timeout = reader.duration("timeout", from: 10, default: 10_000)
-        guard let endpoint, let url = url(endpoint, kind, encoding) else { return nil }
+        let url = endpoint.flatMap { self.url($0, kind, encoding) }
+        let tls = self.tls.exporter(reader, name: name, isSecure: url?.isSecure)
+        guard let url else { return nil }
         return ExporterConfiguration(
             name: name, endpoint: url, encoding: encoding, profile: profile, headers: headers, queueSpans: queueSpans,
-            queueBytes: queueBytes, flushIntervalMilliseconds: flush, batchBytes: batch, timeoutMilliseconds: timeout)
+            queueBytes: queueBytes, flushIntervalMilliseconds: flush, batchBytes: batch, timeoutMilliseconds: timeout,
+            tls: tls)
     }
 
     private func endpoint(_ reader: MappingReader, _ kind: String) -> (text: String, origin: Origin)? {
@@ -79,15 +83,11 @@ struct ExporterReader {
     private func url(
         _ endpoint: (text: String, origin: Origin), _ kind: String, _ encoding: SpanEncoding
     ) -> CollectorURL? {
-        if endpoint.text.lowercased().hasPrefix("https://") {
-            mistakes.add(endpoint.origin, "TLS to collectors is not supported yet, expected http://")
-            return nil
-        }
         let isV1 = encoding == .zipkinV1Thrift || encoding == .zipkinV1JSON
         let path = kind == "otlp" ? "/v1/traces" : isV1 ? "/api/v1/spans" : "/api/v2/spans"
         if let url = try? CollectorURL(CollectorText.completed(endpoint.text, path: path)) { return url }
         // The URL may hold a password: it is not repeated.
-        mistakes.add(endpoint.origin, "the endpoint is no URL, expected http://host:port/path")
+        mistakes.add(endpoint.origin, "the endpoint is no URL, expected http://host:port/path, or https")
         return nil
     }
 

@@ -65,15 +65,15 @@ public struct LaunchOptions: Sendable {
         tree.set(["listeners"], to: YAMLNode(.sequence([listener]), at: .option("--listen")))
         let origin = Origin.option("--upstream")
         let endpoint = YAMLNode(.scalar(Self.literal(Self.endpoint(upstream, mistakes))), at: origin)
+        if upstream.hasPrefix("https://") {
+            tree.set(["upstreams", "upstream", "tls"], to: YAMLNode(.mapping([]), at: origin))
+        }
         tree.set(["upstreams", "upstream", "endpoints"], to: YAMLNode(.sequence([endpoint]), at: origin))
     }
 
-    /// `http://host[:port][/]`, `host:port` or `unix:/path`, as an endpoint.
+    /// `http://host[:port][/]`, the same with https, `host:port` or `unix:/path`, as an endpoint.
     private static func endpoint(_ text: String, _ mistakes: Mistakes) -> String {
         let origin = Origin.option("--upstream")
-        if text.hasPrefix("https://") {
-            mistakes.add(origin, "TLS to upstreams is not supported yet, expected http://host:port")
-        }
         guard !text.hasPrefix("unix:"), let scheme = text.firstRange(of: "://") else { return text }
         let (start, path) = CollectorText.split(text)
         if path.utf8.count > 1 {
@@ -81,7 +81,8 @@ public struct LaunchOptions: Sendable {
         }
         let authority = String(start[scheme.upperBound...])
         let hasPort = authority.split(separator: "]").last?.contains(":") ?? false
-        return hasPort && !authority.hasSuffix("]") ? authority : "\(authority):80"
+        let port = text.hasPrefix("https://") ? 443 : 80
+        return hasPort && !authority.hasSuffix("]") ? authority : "\(authority):\(port)"
     }
 
     static func exporter(_ kind: String, endpoint: String, at origin: Origin) -> YAMLNode {

@@ -20,6 +20,9 @@ extension Configuration {
         var forwarded: ForwardedPolicy
         /// Connections of this listener, all workers together; 0 is unlimited.
         var maximumConnections: Int
+        /// `nil`: plain text.
+        var tls: ListenerTLS?
+        var callerCertificateField: CallerCertificateField
     }
 
     enum Direction: String, CaseIterable, Sendable {
@@ -45,6 +48,8 @@ extension Configuration {
         var keepAliveMilliseconds = 60_000
         /// Bytes a second of a body, on average over the time it is waited for; 0 asks for none.
         var requestBodyRate = 500
+        /// From accepting a connection to the end of its handshake.
+        var tlsHandshakeMilliseconds = 5000
     }
 
     /// What becomes of X-Forwarded-For, -Proto and -Host.

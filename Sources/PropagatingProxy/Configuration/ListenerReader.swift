@@ -6,6 +6,7 @@ import Propagation
 struct ListenerReader {
     let mistakes: Mistakes
     let upstreams: [Configuration.Upstream]
+    let tls: TLSReader
 
     /// Span records count routes over all listeners in 16 bits; 0 is none.
     private static let maximumRoutes = 65_000
@@ -34,6 +35,7 @@ struct ListenerReader {
         defer { reader.finish() }
         let address = reader.converted("address", AddressNotation.listenExpected, AddressNotation.listen)
         if reader.value("address") == nil { reader.missing("address", AddressNotation.listenExpected) }
+        let tls = self.tls.listener(reader)
         return Configuration.Listener(
             name: reader.text("name", "a name")?.text ?? "listener-\(number)",
             address: address ?? Configuration.ListenAddress(socketAddress: SocketAddress()),
@@ -46,7 +48,8 @@ struct ListenerReader {
             timeouts: timeouts(reader.mapping("timeouts")),
             addsVia: reader.flag("via", default: false),
             forwarded: reader.choice("forwarded_headers", Configuration.ForwardedPolicy.self) ?? .append,
-            maximumConnections: reader.integer("max_connections", 0...1_000_000, default: 0))
+            maximumConnections: reader.integer("max_connections", 0...1_000_000, default: 0), tls: tls,
+            callerCertificateField: callerCertificateField(reader, tls))
     }
 
     private func trustedPeers(_ reader: MappingReader) -> Configuration.TrustedPeers? {
@@ -66,6 +69,22 @@ struct ListenerReader {
         return peers
     }
 
+    /// Three of the modes do nothing but remove the field where no caller shows a certificate.
+    private func callerCertificateField(
+        _ reader: MappingReader, _ tls: Configuration.ListenerTLS?
+    ) -> Configuration.CallerCertificateField {
+        let key = "client_certificate_header"
+        let field = reader.choice(key, Configuration.CallerCertificateField.self) ?? .sanitize
+        let isIdle = tls?.callers == nil && field != .sanitize && field != .alwaysForwardOnly
+        if isIdle, let node = reader.value(key) {
+            mistakes.warn(
+                node.origin,
+                "'\(key): \(field.rawValue)' removes the field here, because no 'tls.client_certificates' are asked for"
+            )
+        }
+        return field
+    }
+
     private func timeouts(_ reader: MappingReader) -> Configuration.ClientTimeouts {
         defer { reader.finish() }
         var timeouts = Configuration.ClientTimeouts()
@@ -74,6 +93,7 @@ struct ListenerReader {
             "request_body_idle", default: timeouts.requestBodyIdleMilliseconds)
         timeouts.requestBodyRate = reader.integer(
             "request_body_rate", 0...1_000_000_000, default: timeouts.requestBodyRate)
+        timeouts.tlsHandshakeMilliseconds = reader.duration("tls_handshake", default: timeouts.tlsHandshakeMilliseconds)
         timeouts.keepAliveMilliseconds = reader.duration("keep_alive", default: timeouts.keepAliveMilliseconds)
         return timeouts
     }

@@ -144,7 +144,17 @@ struct OTelEnvironment {
         for name in ["OTEL_EXPORTER_OTLP_HEADERS", "OTEL_EXPORTER_OTLP_TRACES_HEADERS"] {
             for (key, text) in pairs(name) { exporter.set(["otlp", "headers", key], to: scalar(text, name)) }
         }
+        if endpoint.lowercased().hasPrefix("https://") { fillTLS(&exporter) }
         return exporter
+    }
+
+    private func fillTLS(_ exporter: inout YAMLNode) {
+        for (key, name) in [("ca", "CERTIFICATE"), ("certificate", "CLIENT_CERTIFICATE"), ("key", "CLIENT_KEY")] {
+            for variable in ["OTEL_EXPORTER_OTLP_\(name)", "OTEL_EXPORTER_OTLP_TRACES_\(name)"] {
+                guard let path = value(variable) else { continue }
+                exporter.set(["otlp", "tls", key], to: scalar(path, variable))
+            }
+        }
     }
 
     /// The traces form is used as it is; the general one is a base that gets `/v1/traces`.

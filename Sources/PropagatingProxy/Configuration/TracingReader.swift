@@ -5,6 +5,7 @@ import SpanEmitter
 /// Reads `tracing`.
 struct TracingReader {
     let mistakes: Mistakes
+    let tls: TLSReader
 
     /// Health checks, and our own and others' reporting endpoints.
     static let neverPaths = [
@@ -32,7 +33,7 @@ struct TracingReader {
             mode: reader.choice("mode", modes) ?? .newChild,
             traceIDBits: reader.choice("trace_id_bits", [("128", 128), ("64", 64)]) ?? 128,
             sampling: sampling(reader.mapping("sampling")),
-            exporters: ExporterReader(mistakes: mistakes, profile: profile).read(reader))
+            exporters: ExporterReader(mistakes: mistakes, tls: tls, profile: profile).read(reader))
     }
 
     private func formats(_ reader: MappingReader, _ key: String) -> [TraceFormat]? {

@@ -18,8 +18,10 @@ extension Configuration {
         /// Of the endpoints; when fewer are available, all are used. 0: never.
         var panicPercent: Int
         var host: HostPolicy
-        /// `host:port` of the first endpoint (no `:80`), for `host: rewrite` and requests without a Host.
+        /// `host:port` of the first endpoint (no `:80`, with TLS no `:443`), for `host: rewrite` and requests without a Host.
         var authority: [UInt8]
+        /// `nil`: plain text.
+        var tls: UpstreamTLS?
     }
 
     /// A name to be looked up or an address, with its port; or a unix socket.
@@ -39,8 +41,10 @@ extension Configuration {
     /// What an upstream is spoken to in.
     enum UpstreamProtocol: String, CaseIterable, BitwiseCopyable, Sendable {
         case http1
-        /// With prior knowledge (RFC 9113 §3.3).
+        /// With prior knowledge (RFC 9113 §3.3); with TLS agreed on by ALPN.
         case http2
+        /// Whatever ALPN agrees on, for each connection; with TLS only.
+        case auto
     }
 
     struct UpstreamSettings: BitwiseCopyable, Equatable, Sendable {

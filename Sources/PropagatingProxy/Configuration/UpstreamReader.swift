@@ -3,6 +3,7 @@
 /// Reads `upstreams`, a mapping of names.
 struct UpstreamReader {
     let mistakes: Mistakes
+    let tls: TLSReader
 
     /// Span records count upstreams in 16 bits.
     private static let maximumCount = 10_000
@@ -37,6 +38,11 @@ struct UpstreamReader {
         if settings.httpVersion == .http2, healthCheck?.kind == .http, let node = reader.value("health_check") {
             mistakes.add(node.origin, "probes of type http speak HTTP/1.1, expected 'type: tcp' with protocol http2")
         }
+        let tls = self.tls.upstream(reader, name: entry.key, endpoints: endpoints)
+        if settings.httpVersion == .auto, tls == nil, reader.value("tls") == nil, let node = reader.value("protocol") {
+            mistakes.add(
+                node.origin, "'protocol: auto' is what ALPN agrees on, expected 'tls' with it, or http1 or http2")
+        }
         let service = reader.text("service", "the name spans give the remote service")?.text
         let host = reader.choice("host", Configuration.HostPolicy.self) ?? .keep
         return Configuration.Upstream(
@@ -44,7 +50,7 @@ struct UpstreamReader {
             balance: BalanceReader(mistakes: mistakes).read(reader), healthCheck: healthCheck,
             outlierDetection: health.outlierDetection(reader),
             panicPercent: reader.integer("panic_threshold", 0...100, default: 50), host: host,
-            authority: endpoints.first.map { AddressNotation.authority($0) } ?? [])
+            authority: endpoints.first.map { AddressNotation.authority($0, overTLS: tls != nil) } ?? [], tls: tls)
     }
 
     private func endpoints(_ reader: MappingReader) -> [Configuration.EndpointName] {

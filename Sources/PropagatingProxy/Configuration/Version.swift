@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 import EventLoop
 import HTTP2
+import TLS
 
 /// What runs.
 public enum Version {
@@ -10,7 +11,8 @@ public enum Version {
     public static var lines: [String] {
         [
             "propagating-proxy \(text)", "libevent \(EventLoop.libraryVersion)",
-            "libnghttp2 \(HTTP2Session.libraryVersion)", "libyaml \(YAMLLibrary.version)",
+            "libnghttp2 \(HTTP2Session.libraryVersion)", "OpenSSL \(TLS.libraryVersion)",
+            "libyaml \(YAMLLibrary.version)",
         ]
     }
 }

@@ -30,6 +30,10 @@ final class DownstreamConnection: Socket, Downstream {
     let peerText: IPText
     /// Whether the listener takes the peer's word; false for an outsider.
     let isTrusted: Bool
+    /// `nil`: a plain connection.
+    let security: DownstreamSecurity?
+    /// Whether X-Forwarded-Client-Cert goes on as it came.
+    let keepsCertificateField: Bool
     /// Received bytes: a head, body bytes, or requests that wait their turn.
     var input: Buffer
     /// Response bytes the kernel has not taken yet.
@@ -54,19 +58,27 @@ final class DownstreamConnection: Socket, Downstream {
     /// A deadline of ours is running, so a dripping head does not renew it.
     private var headDeadlineRuns = false
 
-    init(_ descriptor: consuming Descriptor, peer: SocketAddress, listener: ListenerContext, slot: Int, worker: Worker)
-    {
+    /// - Parameters:
+    ///   - carrier: TLS, whose handshake has ended; `nil` for a plain connection.
+    ///   - security: of the same.
+    init(
+        _ descriptor: consuming Descriptor, carrier: Carrier? = nil, _ security: DownstreamSecurity? = nil,
+        peer: SocketAddress, listener: ListenerContext, slot: Int, worker: Worker
+    ) {
         self.worker = worker
         self.listener = listener
         peerEndpoint = EndpointAddress(peer)
         peerText = IPText(peer)
         isTrusted = listener.trusts(peer)
+        self.security = security
+        keepsCertificateField =
+            isTrusted && listener.callerCertificateField.keeps(hasCertificate: security?.hasCertificate ?? false)
         self.slot = slot
         stream = nil
         parent = nil
         input = Buffer(pool: worker.buffers)
         output = Buffer(pool: worker.buffers)
-        super.init(descriptor, on: worker.loop)
+        super.init(descriptor, carrier: carrier, on: worker.loop)
         setDeadline(milliseconds: listener.timeouts.requestHeadMilliseconds)
     }
 
@@ -77,6 +89,9 @@ final class DownstreamConnection: Socket, Downstream {
         peerEndpoint = parent.peerEndpoint
         peerText = parent.peerText
         isTrusted = parent.isTrusted
+        security = parent.security
+        keepsCertificateField =
+            isTrusted && listener.callerCertificateField.keeps(hasCertificate: security?.hasCertificate ?? false)
         self.slot = slot
         self.stream = stream
         self.parent = parent
@@ -181,7 +196,7 @@ final class DownstreamConnection: Socket, Downstream {
                 }
             } catch {
                 if error == .unsupportedVersion, takesPreface() { return false }
-                refuse(.malformedRequest(error))
+                refuse(beginsWithHandshake(input) ? .tlsOnPlainPort : .malformedRequest(error))
                 return false
             }
         }
@@ -237,16 +252,30 @@ final class DownstreamConnection: Socket, Downstream {
         exchange.refuse(error, from: self)
     }
 
+    /// A record of TLS begins with this byte, and no request does.
+    private func beginsWithHandshake(_ input: borrowing Buffer) -> Bool {
+        guard security == nil, stream == nil, servedCount == 0, !input.isEmpty else { return false }
+        return input.readable[0] == 0x16  // bounded: not empty
+    }
+
+    /// Plain HTTP has come where the listener speaks TLS.
+    func refusePlain() { refuse(.plainHTTP) }
+
+    /// The handshake has failed and the peer is told why: what it still sends is read, so that our close does not
+    /// destroy that.
+    func lingerOnly() { closeGracefully() }
+
     // MARK: HTTP/2
 
     /// The first bytes may be HTTP/2's preface (RFC 9113 §3.4); then another object goes on with the connection.
     private func takesPreface() -> Bool {
-        guard stream == nil, servedCount == 0, listener.httpVersion != .http1, beginsWithPreface(input) else {
-            return false
-        }
+        guard stream == nil, servedCount == 0, listener.httpVersion != .http1, security?.selectedProtocol == nil,
+            beginsWithPreface(input)
+        else { return false }
+        let carrier = carrier
         guard let descriptor = handOver() else { return false }
         state = .closed
-        worker.continueAsHTTP2(self, descriptor)
+        worker.continueAsHTTP2(self, descriptor, carrier: carrier)
         return true
     }
 
@@ -335,5 +364,16 @@ final class DownstreamConnection: Socket, Downstream {
             }
         }
         input.release()
+    }
+}
+
+extension Configuration.CallerCertificateField {
+    /// Whether the field goes on as it came from a trusted caller.
+    fileprivate func keeps(hasCertificate: Bool) -> Bool {
+        switch self {
+        case .sanitize, .appendForward, .sanitizeSet: false
+        case .forwardOnly: hasCertificate
+        case .alwaysForwardOnly: true
+        }
     }
 }

@@ -30,6 +30,8 @@ final class HTTP2Downstream: HTTP2Connection, Downstream {
     let peerEndpoint: EndpointAddress
     let peerText: IPText
     let isTrusted: Bool
+    /// `nil`: a plain connection.
+    let security: DownstreamSecurity?
     let slot: Int
     private var phase = Phase.greeting
     private var waiting: [HTTP2Stream] = []
@@ -44,15 +46,38 @@ final class HTTP2Downstream: HTTP2Connection, Downstream {
     private var turnCount = 0
 
     /// Takes over from a connection that turned out to speak HTTP/2.
-    init(_ descriptor: consuming Descriptor, from plain: DownstreamConnection) throws(HTTP2Error) {
-        worker = plain.worker
-        listener = plain.listener
-        peerEndpoint = plain.peerEndpoint
-        peerText = plain.peerText
-        isTrusted = plain.isTrusted
-        slot = plain.slot
+    init(
+        _ descriptor: consuming Descriptor, carrier: Carrier?, from text: DownstreamConnection
+    ) throws(HTTP2Error) {
+        worker = text.worker
+        listener = text.listener
+        peerEndpoint = text.peerEndpoint
+        peerText = text.peerText
+        isTrusted = text.isTrusted
+        security = text.security
+        slot = text.slot
         let session = try worker.supplies.session(.server)
-        super.init(descriptor, session, supplies: worker.supplies, on: worker.loop)
+        super.init(descriptor, session, carrier: carrier, supplies: worker.supplies, on: worker.loop)
+        begin()
+    }
+
+    /// Takes over from a handshake that has agreed on HTTP/2.
+    init(
+        _ descriptor: consuming Descriptor, from handshake: TLSHandshake, _ security: DownstreamSecurity
+    ) throws(HTTP2Error) {
+        worker = handshake.worker
+        listener = handshake.listener
+        peerEndpoint = EndpointAddress(handshake.peer)
+        peerText = IPText(handshake.peer)
+        isTrusted = handshake.listener.trusts(handshake.peer)
+        self.security = security
+        slot = handshake.slot
+        let session = try worker.supplies.session(.server)
+        super.init(descriptor, session, carrier: handshake.session, supplies: worker.supplies, on: worker.loop)
+        begin()
+    }
+
+    private func begin() {
         setDeadline(milliseconds: Self.greetingMilliseconds)
         if worker.isDraining { beginDrain() }
     }

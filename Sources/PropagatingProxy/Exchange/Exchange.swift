@@ -60,6 +60,11 @@ final class Exchange {
         let found = listener.route(for: head, in: downstream.input, fields: worker.fields)
         let loops = take(downstream.input, from: downstream, on: listener, route: found)
         if loops { return reply(.loopDetected, to: downstream) }
+        if let security = downstream.security, security.mayBeMisdirected,
+            isMisdirected(downstream.input, by: security)
+        {
+            return reply(.misdirected, to: downstream)
+        }
         guard let found else { return reply(.noRoute, to: downstream) }
         route = found
         if let fixed = found.fixedReply { return reply(fixed, to: downstream) }
@@ -72,6 +77,10 @@ final class Exchange {
             found.upstream?.retryBudget.noteRequest()
         }
         acquire(for: downstream, route: found, headIsParsed: true)
+    }
+
+    private func isMisdirected(_ input: borrowing Buffer, by security: DownstreamSecurity) -> Bool {
+        !head.authority.isEmpty && security.isMisdirected(input.readable.extracting(head.authority.range))
     }
 
     private func hash(by key: StickyKey, _ input: borrowing Buffer, _ downstream: DownstreamConnection) -> UInt64 {
@@ -142,7 +151,7 @@ final class Exchange {
         report.begin(
             at: now, overHTTP2: downstream.stream != nil,
             head: head, bytes: bytes, facts: facts, decision: decision, route: route, listener: listener,
-            peer: downstream.peerEndpoint, worker: worker)
+            downstream: downstream, worker: worker)
         requestID = facts.mintedRequestID
         if facts.isGRPC { beginCall(facts, downstream) }
         return facts.loops

@@ -41,7 +41,9 @@ extension Exchange {
         call.status = resetCode.map { GRPCStatus(resetCode: $0.rawValue) } ?? error.grpcStatus
         guard flags.contains(.responseBegun), cause != .downstreamGone, resetCode == nil else { return (error, false) }
         var lines = Buffer(pool: worker.buffers)
-        _ = lines.append { GRPCReply.writeTrailers(error.grpcStatus, reason: error.reason, into: &$0) }
+        _ = lines.append {
+            GRPCReply.writeTrailers(error.grpcStatus, reason: error.reason, detail: error.detail, into: &$0)
+        }
         downstream.sendTrailers(lines.readable)
         return (error, true)
     }

@@ -70,9 +70,13 @@ extension Exchange {
         let closes = !flags.contains(.keepsAlive)
         let isCall = flags.contains(.isGRPC)
         _ = downstream.output.append {
-            if isCall { return GRPCReply.writeHead(error.grpcStatus, reason: error.reason, into: &$0) }
+            if isCall {
+                return GRPCReply.writeHead(
+                    error.grpcStatus, reason: error.reason, detail: error.detail, into: &$0)
+            }
             LocalReply.write(
-                status: error.status, reason: error.reason, isHead: head.method == .head, closes: closes, into: &$0)
+                status: error.status, reason: error.reason, detail: error.detail, isHead: head.method == .head,
+                closes: closes, into: &$0)
         }
         worker.metrics.localReply(reason: error.labelIndex)
         if isCall {

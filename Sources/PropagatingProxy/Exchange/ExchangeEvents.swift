@@ -36,8 +36,9 @@ extension Exchange {
         relayRequest(downstream, upstream)
     }
 
-    func upstreamDeadlinePassed(isConnecting: Bool) {
-        if isConnecting { return connectFailed(.connectTimedOut) }
+    /// - Parameter connect: what it means if the connection was still being made.
+    func upstreamDeadlinePassed(connecting connect: ProxyError?) {
+        if let connect { return connectFailed(connect) }
         if flags.contains(.responseBegun) { return fail(.responseTruncated) }
         retryOrFail(.reset, .responseTimedOut)
     }

@@ -28,7 +28,8 @@ struct ExchangeReport: BitwiseCopyable {
     ///   - overHTTP2: the request is a stream's.
     mutating func begin(
         at now: UInt64, overHTTP2: Bool, head: RequestHead, bytes: Span<UInt8>, facts: RequestFacts,
-        decision: TraceDecision, route: RouteContext?, listener: ListenerContext, peer: EndpointAddress, worker: Worker
+        decision: TraceDecision, route: RouteContext?, listener: ListenerContext, downstream: DownstreamConnection,
+        worker: Worker
     ) {
         start(worker, now)
         hop = decision.hop
@@ -36,7 +37,7 @@ struct ExchangeReport: BitwiseCopyable {
         isRecorded = decision.isRecorded
         server.route = route?.number ?? 0
         guard isRecorded else { return }
-        describe(listener: listener, peer: peer)
+        describe(listener: listener, peer: downstream.peerEndpoint)
         server.method = head.method
         server.httpVersion = overHTTP2 ? .http2 : head.minorVersion == 0 ? .http10 : .http11
         server.upstream = route?.upstream?.number ?? 0
@@ -45,6 +46,15 @@ struct ExchangeReport: BitwiseCopyable {
         } else {
             setTexts(head, bytes, requestID: bytes.extracting(facts.requestID.range), userAgent: facts.userAgent)
         }
+        if let security = downstream.security { describe(security) }
+    }
+
+    /// Comes behind the other texts.
+    private mutating func describe(_ security: DownstreamSecurity) {
+        guard server.kind == .server else { return }
+        server.security = security.version
+        let (serverName, certificateName) = (security.serverName, security.certificateName)
+        server.texts.setTLS(serverName: serverName.utf8.span, certificateName: certificateName.span)
     }
 
     private mutating func setTexts(
@@ -93,6 +103,7 @@ struct ExchangeReport: BitwiseCopyable {
         server.parentIsRemote = !hop.inbound.parentID.isNone
         server.listener = listener.number
         server.peer = listener.callsOut ? EndpointAddress() : peer
+        server.security = .plain
         server.resendCount = 0
         server.requestBytes = 0
         server.responseBytes = 0
@@ -135,7 +146,7 @@ struct ExchangeReport: BitwiseCopyable {
     // MARK: Attempts
 
     mutating func beginAttempt(
-        _ number: UInt8, to endpoint: EndpointAddress, worker: Worker, overHTTP2: Bool
+        _ number: UInt8, to endpoint: EndpointAddress, worker: Worker, overHTTP2: Bool, security: SpanSecurity
     ) {
         if server.hasAttempt { recordFailedAttempt(worker) }
         sentContext = hop.attempt(random: &worker.random)
@@ -144,6 +155,7 @@ struct ExchangeReport: BitwiseCopyable {
         if server.kind == .client {
             server.peer = endpoint
             server.resendCount = number
+            server.security = security
         }
         server.attempt.spanID = sentContext.spanID
         server.attempt.parentID = server.spanID
@@ -151,6 +163,14 @@ struct ExchangeReport: BitwiseCopyable {
         server.attempt.peer = endpoint
         server.attempt.resendCount = number
         server.attempt.httpVersion = overHTTP2 ? .http2 : .http11
+        server.attempt.security = security
+    }
+
+    /// The handshake of the attempt's new connection has ended, and with it what was open of its protocol.
+    mutating func attemptSecured(_ security: SpanSecurity, overHTTP2: Bool) {
+        server.attempt.httpVersion = overHTTP2 ? .http2 : .http11
+        server.attempt.security = security
+        if server.kind == .client { server.security = security }
     }
 
     mutating func responseBegan(_ status: UInt16) { responseStatus = status }

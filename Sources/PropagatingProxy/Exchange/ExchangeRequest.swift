@@ -3,6 +3,7 @@ import EventLoop
 import HTTP1
 import HTTP2
 import Propagation
+import SpanEmitter
 
 /// An exchange's way upstream: a connection, the head, the body.
 extension Exchange {
@@ -26,7 +27,8 @@ extension Exchange {
             if let pool {
                 wish.avoids = pool.id
                 report.beginAttempt(
-                    attempt, to: pool.endpoint, worker: worker, overHTTP2: target.settings.httpVersion == .http2)
+                    attempt, to: pool.endpoint, worker: worker, overHTTP2: pool.speaksHTTP2,
+                    security: pool.tls == nil ? .plain : .unfinished)
                 report.endAttempt(error: error, worker: worker)
                 pool.noteOutcome(AttemptOutcome(error))
             }
@@ -40,13 +42,31 @@ extension Exchange {
         connection.exchange = self
         wish.avoids = connection.endpointID
         report.beginAttempt(
-            attempt, to: connection.endpoint, worker: worker, overHTTP2: connection.stream != nil)
+            attempt, to: connection.endpoint, worker: worker, overHTTP2: connection.stream != nil,
+            security: connection.security)
+    }
+
+    /// The connection that was made for this exchange speaks HTTP/2: one of its streams takes its place.
+    func upstreamContinues(on stream: UpstreamConnection) {
+        upstream = stream
+        stream.exchange = self
+        upstreamConnected(stream, errno: 0)
+    }
+
+    /// The connection that was to give a stream does not speak HTTP/2: the attempt goes on with another one.
+    func upstreamMustBeAnother() {
+        upstream = nil
+        guard let downstream, let route else { return }
+        acquire(for: downstream, route: route, headIsParsed: false)
     }
 
     /// - Parameter errno: how the connect ended; 0 is well.
     func upstreamConnected(_ upstream: UpstreamConnection, errno: CInt) {
         guard errno == 0 else { return connectFailed(.connectFailed(errno: errno)) }
         guard let downstream, let route else { return }
+        if upstream.security != .plain {
+            report.attemptSecured(upstream.security, overHTTP2: upstream.stream != nil)
+        }
         // What is said before a request is no answer to it (RFC 9112 §6.3).
         if !upstream.isQuiet, upstream.peek() == .bytes { return fail(.unaskedResponse) }
         sendRequest(downstream, upstream, route, headIsParsed: false)
@@ -141,6 +161,7 @@ extension Exchange {
         let needed =
             Int(head.length) + RequestWriter.addedByteCount + route.addedByteCount
             + (worker.traceState.isEmpty ? 0 : TraceState.maximumByteCount)
+            + (downstream.security?.certificateElement.count ?? 0)
         guard out.freeCapacity >= needed else { return false }
         RequestWriter.write(
             input.readable, head: head, fields: worker.fields, route: route, downstream: downstream,

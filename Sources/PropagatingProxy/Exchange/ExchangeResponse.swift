@@ -326,6 +326,7 @@ extension Exchange {
     }
 
     private func upstreamFailed(_ downstream: DownstreamConnection, _ upstream: UpstreamConnection) {
+        if let refusal = upstream.refusal { return retryOrFail(.connectFailure, .tlsFailed(refusal)) }
         if upstream.useCount > 0, upstream.input.isEmpty, upstream.stream == nil {
             worker.metrics.distrusted(upstream.pool.distrust(olderThan: upstream))
         }

@@ -18,7 +18,7 @@ extension Exchange {
     /// - Returns: whether another try follows.
     func retryConnect(_ error: ProxyError, for downstream: DownstreamConnection) -> Bool {
         switch error {
-        case .connectFailed, .connectTimedOut: break
+        case .connectFailed, .connectTimedOut, .tlsFailed: break
         default: return false
         }
         guard let wait = waitForRetry(after: .connectFailure) else { return false }

@@ -4,12 +4,17 @@ import HTTP1
 
 /// A response this proxy makes itself: a status and one line of text with the reason.
 enum LocalReply {
+    /// - Parameter detail: goes behind the reason, on the same line.
     static func write(
-        status: UInt16, reason: StaticString, isHead: Bool, closes: Bool, into out: inout OutputSpan<UInt8>
+        status: UInt16, reason: StaticString, detail: StaticString = "", isHead: Bool, closes: Bool,
+        into out: inout OutputSpan<UInt8>
     ) {
-        writeHead(status: status, bodyCount: reason.utf8CodeUnitCount + 1, closes: closes, into: &out)
+        writeHead(
+            status: status, bodyCount: reason.utf8CodeUnitCount + detail.utf8CodeUnitCount + 1, closes: closes,
+            into: &out)
         guard !isHead else { return }
         out.write(reason)
+        out.write(detail)
         out.write("\n")
     }
 

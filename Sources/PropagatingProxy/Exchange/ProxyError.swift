@@ -2,6 +2,7 @@
 import Glibc
 import HTTP1
 import SpanEmitter
+import TLS
 
 /// Why an exchange could not be completed. Every failure in the proxy ends as one of these,
 /// and this file alone decides what the downstream, the span and the log are told.
@@ -46,6 +47,14 @@ enum ProxyError: Error, BitwiseCopyable, Equatable {
     case outOfDescriptors
     /// The caller's own deadline has passed (`grpc-timeout`).
     case callOverdue
+    /// TLS to the upstream did not come about, or ended by the peer's alert before a response.
+    case tlsFailed(TLSFailure)
+    /// Plain HTTP where the listener speaks TLS.
+    case plainHTTP
+    /// A TLS handshake where the listener does not speak TLS.
+    case tlsOnPlainPort
+    /// The connection's certificate is not the one of this host (RFC 9110 §15.5.20).
+    case misdirected
 
     /// What a connect that failed at once means: not every reason is the upstream's.
     static func connecting(errno: CInt) -> ProxyError {
@@ -59,15 +68,18 @@ enum ProxyError: Error, BitwiseCopyable, Equatable {
     var status: UInt16 {
         switch self {
         case .malformedRequest(let error): error.status
+        case .plainHTTP, .tlsOnPlainPort: 400
         case .requestTimedOut, .requestTooSlow: 408
         case .bodyTooLarge: 413
         case .headTooLarge: 431
+        case .misdirected: 421
         case .noRoute: 404
         case .noAddress, .connectFailed, .connectTimedOut, .outOfBuffers, .noHealthyUpstream, .upstreamOverflow,
-            .overloaded, .outOfDescriptors:
+            .overloaded, .outOfDescriptors, .tlsFailed(.outOfMemory):
             503
         case .upstreamClosed, .malformedResponse, .unexpectedUpgrade, .tooManyInterimResponses, .unaskedResponse: 502
-        case .responseTimedOut, .callOverdue: 504
+        case .responseTimedOut, .callOverdue, .tlsFailed(.timedOut): 504
+        case .tlsFailed: 502
         case .loopDetected: 508
         case .responseTruncated, .downstreamGone, .shuttingDown: 0
         }
@@ -102,18 +114,27 @@ enum ProxyError: Error, BitwiseCopyable, Equatable {
         case .overloaded: "this proxy is overloaded"
         case .outOfDescriptors: "this proxy is out of file descriptors"
         case .callOverdue: "the call's deadline has passed"
+        case .tlsFailed: "TLS to the upstream failed: "
+        case .plainHTTP: "The plain HTTP request was sent to a TLS port"
+        case .tlsOnPlainPort: "a TLS handshake was sent to a plain HTTP port"
+        case .misdirected: "this connection was made for another host; use one of its own"
         }
+    }
+
+    /// Goes behind ``reason``, on the same line; empty for most.
+    var detail: StaticString {
+        if case .tlsFailed(let failure) = self { failure.reason } else { "" }
     }
 
     /// OpenTelemetry's `error.type` of the spans it ends.
     var spanError: SpanError {
         switch self {
-        case .malformedRequest: .malformedRequest
+        case .malformedRequest, .plainHTTP, .tlsOnPlainPort: .malformedRequest
         case .requestTimedOut, .requestTooSlow, .responseTimedOut, .callOverdue: .timeout
         case .bodyTooLarge, .headTooLarge, .outOfBuffers, .upstreamOverflow, .loopDetected, .overloaded,
             .outOfDescriptors:
             .limit
-        case .noRoute: .noRoute
+        case .noRoute, .misdirected: .noRoute
         case .noAddress: .nameResolution
         case .connectFailed(ECONNREFUSED): .connectionRefused
         case .connectFailed, .noHealthyUpstream: .unavailable
@@ -122,13 +143,14 @@ enum ProxyError: Error, BitwiseCopyable, Equatable {
         case .malformedResponse, .unexpectedUpgrade, .tooManyInterimResponses, .unaskedResponse: .protocolError
         case .downstreamGone: .clientClosed
         case .shuttingDown: .shutdown
+        case .tlsFailed(let failure): SpanError(failure)
         }
     }
 
     /// Whether what follows on the downstream connection cannot be read as another request.
     var breaksFraming: Bool {
         switch self {
-        case .malformedRequest, .requestTimedOut, .requestTooSlow, .headTooLarge: true
+        case .malformedRequest, .requestTimedOut, .requestTooSlow, .headTooLarge, .plainHTTP, .tlsOnPlainPort: true
         default: false
         }
     }
@@ -140,6 +162,7 @@ enum ProxyError: Error, BitwiseCopyable, Equatable {
             .unexpectedUpgrade, .tooManyInterimResponses, .responseTimedOut, .responseTruncated,
             .noHealthyUpstream, .unaskedResponse:
             true
+        case .tlsFailed(let failure): failure != .outOfMemory
         default: false
         }
     }

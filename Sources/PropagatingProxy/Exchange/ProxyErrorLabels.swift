@@ -7,7 +7,8 @@ extension ProxyError {
         "connect_failed", "connect_timeout", "upstream_closed", "malformed_response", "unexpected_upgrade",
         "too_many_interim_responses", "response_timeout", "response_truncated", "out_of_buffers", "downstream_gone",
         "shutting_down", "no_healthy_upstream", "unasked_response", "upstream_overflow", "loop_detected",
-        "request_too_slow", "overload", "out_of_descriptors", "call_overdue",
+        "request_too_slow", "overload", "out_of_descriptors", "call_overdue", "tls_failed",
+        "plain_http", "tls_on_plain_port", "misdirected",
     ]
 
     /// Where this error's label stands in ``labels``.
@@ -38,6 +39,10 @@ extension ProxyError {
         case .overloaded: 22
         case .outOfDescriptors: 23
         case .callOverdue: 24
+        case .tlsFailed: 25
+        case .plainHTTP: 26
+        case .tlsOnPlainPort: 27
+        case .misdirected: 28
         }
     }
 }

@@ -46,6 +46,7 @@ struct RequestFacts: BitwiseCopyable {
                 fields.markRemoved(index)
             case .forwardedProto where isTrusted && listener.forwarded == .overwrite: fields.markRemoved(index)
             case .forwardedHost where isTrusted && listener.forwarded == .overwrite: fields.markRemoved(index)
+            case .forwardedClientCertificate: if !downstream.keepsCertificateField { fields.markRemoved(index) }
             case .forwarded, .forwardedFor, .forwardedProto, .forwardedHost:
                 if !isTrusted { fields.markRemoved(index) }
             case .via: if HopCount.loops(via: bytes.extracting(field.value.range)) { loops = true }

@@ -52,6 +52,11 @@ enum RequestWriter {
             out.write("\r\n")
         }
         writeForwarded(bytes, head: head, fields: fields, downstream: downstream, &notes, &lines, into: &out)
+        if let security = downstream.security, !security.certificateElement.isEmpty {
+            notes.begin(out)
+            writeCertificate(security, bytes, fields: fields, of: downstream, into: &out)
+            notes.end(.forwardedClientCertificate, &lines, out)
+        }
         if listener.addsVia {
             notes.begin(out)
             out.write(head.minorVersion == 0 ? "Via: 1.0 propagating-proxy\r\n" : "Via: 1.1 propagating-proxy\r\n")
@@ -193,7 +198,8 @@ enum RequestWriter {
         notes.end(.forwardedFor, &lines, out)
         if !hasProto {
             notes.begin(out)
-            out.write("X-Forwarded-Proto: http\r\n")
+            out.write(
+                downstream.security == nil ? "X-Forwarded-Proto: http\r\n" : "X-Forwarded-Proto: https\r\n")
             notes.end(.forwardedProto, &lines, out)
         }
         if !hasHost, !head.authority.isEmpty {
@@ -203,6 +209,24 @@ enum RequestWriter {
             out.write("\r\n")
             notes.end(.forwardedHost, &lines, out)
         }
+    }
+
+    /// The caller's certificate, behind what a trusted caller said of its own caller if that is to go on.
+    private static func writeCertificate(
+        _ security: DownstreamSecurity, _ bytes: Span<UInt8>, fields: borrowing FieldTable,
+        of downstream: DownstreamConnection, into out: inout OutputSpan<UInt8>
+    ) {
+        out.write("X-Forwarded-Client-Cert: ")
+        if downstream.isTrusted, downstream.listener.callerCertificateField == .appendForward {
+            for index in 0..<fields.count where fields[index].kind == .forwardedClientCertificate {
+                guard !fields[index].value.isEmpty else { continue }
+                out.write(bytes.extracting(fields[index].value.range))
+                out.write(",")
+            }
+        }
+        let element = security.certificateElement
+        out.write(element.span)
+        out.write("\r\n")
     }
 
     /// - Parameter surplus: the oldest entries of all lists, which are not wanted; falls by those of this one.

@@ -37,7 +37,8 @@ extension ProxyError {
     var grpcStatus: GRPCStatus {
         switch self {
         case .malformedRequest where status == 414 || status == 431: .resourceExhausted
-        case .malformedRequest, .malformedResponse, .unexpectedUpgrade, .tooManyInterimResponses, .unaskedResponse:
+        case .malformedRequest, .plainHTTP, .tlsOnPlainPort, .malformedResponse, .unexpectedUpgrade,
+            .tooManyInterimResponses, .unaskedResponse:
             .internalError
         case .requestTimedOut, .requestTooSlow, .responseTimedOut, .callOverdue: .deadlineExceeded
         case .bodyTooLarge, .headTooLarge, .outOfBuffers, .upstreamOverflow, .loopDetected, .overloaded,
@@ -45,7 +46,7 @@ extension ProxyError {
             .resourceExhausted
         case .noRoute: .unimplemented
         case .noAddress, .connectFailed, .connectTimedOut, .upstreamClosed, .noHealthyUpstream, .responseTruncated,
-            .shuttingDown:
+            .shuttingDown, .tlsFailed, .misdirected:
             .unavailable
         case .downstreamGone: .cancelled
         }

@@ -28,8 +28,10 @@ class HTTP2Connection: Socket {
     /// (libevent makes EPOLLERR a readable), and those bytes look like all there is.
     private var mayHideReset = false
 
+    /// - Parameter carrier: between the frames and the kernel; `nil` in the clear.
     init(
-        _ descriptor: consuming Descriptor, _ session: HTTP2Session, isConnecting: Bool = false,
+        _ descriptor: consuming Descriptor, _ session: HTTP2Session, carrier: Carrier? = nil,
+        isConnecting: Bool = false,
         supplies: SessionSupplies, on loop: EventLoop
     ) {
         self.session = session
@@ -38,7 +40,7 @@ class HTTP2Connection: Socket {
         isBlocked = isConnecting
         input = Buffer(pool: supplies.buffers)
         output = Buffer(pool: supplies.buffers)
-        super.init(descriptor, on: loop)
+        super.init(descriptor, carrier: carrier, on: loop)
         supplies.buffers.keepSpares(Self.sparesWanted)
         session.onDirty = { [unowned self] in flushSoon() }
     }
@@ -115,6 +117,9 @@ class HTTP2Connection: Socket {
 
     // MARK: Sending
 
+    /// The connection stands.
+    func sendingMayBegin() { isBlocked = false }
+
     private func flushIfNeeded() {
         if isOpen, !output.isEmpty || session.wantsWrite { flushSoon() }
     }
@@ -180,6 +185,17 @@ class HTTP2Connection: Socket {
     func lose() {
         guard isOpen else { return }
         close()
+        dissolve()
+    }
+
+    /// Another object takes the connection over; this one is of no use any more.
+    func handOverConnection() -> Descriptor? {
+        guard let descriptor = handOver() else { return nil }
+        dissolve()
+        return descriptor
+    }
+
+    private func dissolve() {
         if session.limitsReached != toldTotal { tellOfLimits() }
         session.connectionLost()
         deliver()

@@ -56,7 +56,9 @@ final class EndpointBoard: Sendable {
     // MARK: Workers
 
     /// - Returns: `nil` beyond the limit. To be given back by ``leave(_:)`` otherwise.
-    func join(_ address: SocketAddress, upstream: Int) -> EndpointRecord? {
+    ///
+    /// - Parameter host: the name the address was found by, or its own text.
+    func join(_ address: SocketAddress, host: String = "", upstream: Int) -> EndpointRecord? {
         let (record, isNew) = state.withLock { state -> (EndpointRecord?, Bool) in
             guard state.members.indices.contains(upstream) else { return (nil, false) }
             if let known = state.members[upstream][address] {
@@ -68,7 +70,7 @@ final class EndpointBoard: Sendable {
                 return (nil, false)
             }
             state.total += 1
-            let record = EndpointRecord(address, upstream: upstream)
+            let record = EndpointRecord(address, host: host, upstream: upstream)
             state.members[upstream][address] = Member(record: record)
             return (record, true)
         }

@@ -1,12 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
 import EventLoop
 import Glibc
+import TLS
 
 /// Checks one endpoint again and again.
 final class EndpointProbe {
     let record: EndpointRecord
     private let check: Configuration.HealthCheck
     private let request: [UInt8]
+    /// `nil`: in the clear.
+    private let tls: TLSDestination?
     private unowned let checker: HealthChecker
     private let loop: EventLoop
     /// Until the next probe, or until the present one has taken too long.
@@ -16,12 +19,13 @@ final class EndpointProbe {
     private var verdict = HealthVerdict()
 
     init(
-        _ record: EndpointRecord, _ check: Configuration.HealthCheck, request: [UInt8], checker: HealthChecker,
-        on loop: EventLoop
+        _ record: EndpointRecord, _ check: Configuration.HealthCheck, request: [UInt8], tls: TLSDestination?,
+        checker: HealthChecker, on loop: EventLoop
     ) throws(EventLoopError) {
         self.record = record
         self.check = check
         self.request = request
+        self.tls = tls
         self.checker = checker
         self.loop = loop
         timer = try LoopTimer(on: loop) { [unowned self] in isWaiting ? timedOut() : probe() }
@@ -51,10 +55,17 @@ final class EndpointProbe {
     }
 
     private func begin(_ descriptor: consuming Descriptor, isConnecting: Bool) {
-        isWaiting = true
         let checker = checker
+        // An HTTP probe is in HTTP/1.1, whatever requests are in.
+        let link = tls?.link(offering: check.kind == .http ? [.http1] : nil, buffers: checker.buffers)
+        guard tls == nil || link != nil else {
+            checker.probeClosed()
+            return delay()
+        }
+        isWaiting = true
         connection = ProbeConnection(
-            descriptor, isConnecting: isConnecting, check, request: request, buffers: checker.buffers, on: loop,
+            descriptor, isConnecting: isConnecting, tls: link, check, request: request, buffers: checker.buffers,
+            on: loop,
             concluded: { [unowned self] in conclude($0) }, closed: { checker.probeClosed() })
         timer?.start(milliseconds: check.timeoutMilliseconds)
     }

@@ -8,6 +8,8 @@ final class EndpointRecord: Sendable {
     /// Index in the configuration.
     let upstream: Int
     let address: SocketAddress
+    /// The name it was found by first, or its own text.
+    let host: String
     private let passesChecks = Atomic<Bool>(true)
     private let ejected = Atomic<Bool>(false)
     private let active = Atomic<Int>(0)
@@ -15,8 +17,9 @@ final class EndpointRecord: Sendable {
     private let serverErrors = Atomic<Int>(0)
     private let connectFailures = Atomic<Int>(0)
 
-    init(_ address: SocketAddress, upstream: Int) {
+    init(_ address: SocketAddress, host: String = "", upstream: Int) {
         self.address = address
+        self.host = host
         self.upstream = upstream
     }
 

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 import EventLoop
+import TLS
 
 /// Checks every endpoint of the upstreams that ask for it, once for the whole process, on the control thread: its
 /// verdicts reach the workers through the ``EndpointBoard``.
@@ -8,15 +9,21 @@ final class HealthChecker {
     static let probeLimit = 256
 
     let board: EndpointBoard
-    let buffers = BufferPool(limit: 2 * probeLimit)
+    /// Two of each probe, and four of its TLS.
+    let buffers = BufferPool(limit: 6 * probeLimit)
     private let upstreams: [Configuration.Upstream]
+    private let tls: [UpstreamTLS?]
     private let loop: EventLoop
     private var wakeUp: WakeUp?
     private var probes: [ObjectIdentifier: EndpointProbe] = [:]
     private var probeCount = 0
 
-    init(_ upstreams: [Configuration.Upstream], board: EndpointBoard, on loop: EventLoop) throws(EventLoopError) {
+    /// - Parameter tls: of each upstream that is spoken to so, in order.
+    init(
+        _ upstreams: [Configuration.Upstream], tls: [UpstreamTLS?] = [], board: EndpointBoard, on loop: EventLoop
+    ) throws(EventLoopError) {
         self.upstreams = upstreams
+        self.tls = tls
         self.board = board
         self.loop = loop
         let wakeUp = try WakeUp(on: loop) { [unowned self] in followBoard() }
@@ -44,8 +51,14 @@ final class HealthChecker {
             let upstream = upstreams[record.upstream]
             guard let check = upstream.healthCheck else { continue }
             probes[ObjectIdentifier(record)] = try? EndpointProbe(
-                record, check, request: Self.request(check, upstream), checker: self, on: loop)
+                record, check, request: Self.request(check, upstream), tls: destination(record), checker: self,
+                on: loop)
         }
+    }
+
+    private func destination(_ record: EndpointRecord) -> TLSDestination? {
+        guard tls.indices.contains(record.upstream) else { return nil }
+        return tls[record.upstream]?.destination(record.host)
     }
 
     /// Never traced: a mesh that sees `b3: 0` decides so too.

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 import EventLoop
 import HTTP1
+import TLS
 
 /// How one probe ended.
 enum ProbeOutcome: Equatable {
@@ -9,7 +10,7 @@ enum ProbeOutcome: Equatable {
     case failed(reason: String)
 }
 
-/// One probe of one endpoint: connects and, for HTTP, asks and reads the head of the response.
+/// One probe of one endpoint: connects, with the handshake of TLS where there is one, and, for HTTP, asks and reads the head of the response.
 final class ProbeConnection: Socket {
     /// Bytes that are read at most; the head has to fit.
     private static let byteLimit = 65_536
@@ -18,6 +19,9 @@ final class ProbeConnection: Socket {
 
     private let check: Configuration.HealthCheck
     private var isConnecting: Bool
+    private let tls: TLSLink?
+    /// The connect has ended, the handshake of TLS has not.
+    private var isShaking = false
     private var output: Buffer
     private var input: Buffer
     private var fields = FieldTable()
@@ -31,30 +35,50 @@ final class ProbeConnection: Socket {
     ///   - concluded: called at most once, and not before this returns.
     ///   - closed: called once, when the descriptor is free again.
     init(
-        _ descriptor: consuming Descriptor, isConnecting: Bool, _ check: Configuration.HealthCheck, request: [UInt8],
+        _ descriptor: consuming Descriptor, isConnecting: Bool, tls: TLSLink?, _ check: Configuration.HealthCheck,
+        request: [UInt8],
         buffers: BufferPool, on loop: EventLoop, concluded: @escaping (ProbeOutcome) -> Void,
         closed: @escaping () -> Void
     ) {
         self.check = check
-        self.isConnecting = isConnecting
+        self.isConnecting = isConnecting || tls != nil
+        self.tls = tls
         self.concluded = concluded
         self.closed = closed
         input = Buffer(pool: buffers)
         output = Buffer(pool: buffers)
-        super.init(descriptor, on: loop)
+        super.init(descriptor, carrier: tls?.session, on: loop)
         if check.kind == .http { _ = output.append(copying: request.span) }
-        if isConnecting { awaitWritable() } else { resumeSoon() }
+        if self.isConnecting { awaitWritable() } else { resumeSoon() }
     }
 
     override func ioReady(_ readiness: Readiness) {
         if isConnecting {
-            let error = takeError()
-            guard error == 0 else { return conclude(.failed(reason: errorText(error))) }
+            guard connects() else { return }
             isConnecting = false
         }
         guard check.kind == .http else { return conclude(.passed) }
         write()
         while isOpen, mayRead { read() }
+    }
+
+    /// - Returns: whether the connection stands now.
+    private func connects() -> Bool {
+        if !isShaking {
+            let error = takeError()
+            guard error == 0 else {
+                conclude(.failed(reason: errorText(error)))
+                return false
+            }
+            isShaking = true
+        }
+        switch tls?.handshake() {
+        case .done, nil: return true
+        case .waiting: return false
+        case .failed(let failure):
+            conclude(.failed(reason: "TLS: \(failure.reason)"))
+            return false
+        }
     }
 
     override func deadlinePassed() { end() }
@@ -80,8 +104,13 @@ final class ProbeConnection: Socket {
         case .wouldBlock: return
         case .endOfStream: conclude(.failed(reason: "closed without a response"))
         case .full: conclude(.failed(reason: "the response's head is too large"))
-        case .failed(let error): conclude(.failed(reason: errorText(error)))
+        case .failed(let error): conclude(.failed(reason: failureText(error)))
         }
+    }
+
+    private func failureText(_ errno: CInt) -> String {
+        guard let failure = tls?.session.failure else { return errorText(errno) }
+        return "TLS: \(failure.reason)"
     }
 
     private func take(_ count: Int) {
@@ -147,6 +176,7 @@ final class ProbeConnection: Socket {
 
     private func end() {
         guard isOpen else { return }
+        tls?.keepTicket()
         close()
         input.release()
         output.release()

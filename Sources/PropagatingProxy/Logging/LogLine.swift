@@ -99,6 +99,13 @@ struct LogLine {
         append(Self.padded(ofDay % 60, 2) + "." + Self.padded(Int(epochMicroseconds / 1000 % 1000), 3) + "Z")
     }
 
+    /// RFC 3339 in UTC.
+    static func timeText(epochSeconds: Int64) -> String {
+        var line = LogLine()
+        line.appendTime(UInt64(clamping: min(epochSeconds, 253_402_300_799)) * 1_000_000)  // the year 9999 is the last
+        return String(decoding: line.bytes, as: UTF8.self)
+    }
+
     private static func padded(_ number: Int, _ width: Int) -> String {
         let digits = String(number)
         return String(repeating: "0", count: max(0, width - digits.utf8.count)) + digits

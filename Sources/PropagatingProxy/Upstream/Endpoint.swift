@@ -11,6 +11,14 @@ final class Endpoint {
 
     init(_ name: Configuration.EndpointName) { self.name = name }
 
+    /// As the configuration has it; `localhost` for a unix socket.
+    var host: String {
+        switch name {
+        case .host(let host, _): host
+        case .unix: "localhost"
+        }
+    }
+
     /// - Parameters:
     ///   - changed: called whenever ``addresses`` changed.
     ///   - failed: called with the name and the reason of a failed query.

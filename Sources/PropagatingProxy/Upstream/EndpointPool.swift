@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 import EventLoop
 import SpanEmitter
+import TLS
 
 /// One worker's connections to one address. The most recently used idle connection goes first,
 /// so the others can reach their idle timeout.
@@ -20,6 +21,12 @@ final class EndpointPool {
     /// Whether requests may be sent to it: it is available, or too few are.
     var isUsable = true
     private var publishedCount = 0
+    /// Number of the upstream, from 1.
+    let upstream: UInt16
+    /// `nil`: the endpoint is spoken to in the clear.
+    let tls: TLSDestination?
+    /// Whether new connections carry streams. With `protocol: auto` a guess, until ALPN has chosen.
+    private(set) var speaksHTTP2: Bool
     let settings: Configuration.UpstreamSettings
     /// Of the upstream, shared with its other endpoints.
     let capacity: UpstreamCapacity
@@ -40,11 +47,13 @@ final class EndpointPool {
     private(set) var openCount = 0
     var idleCount: Int { idle.count }
     /// Connections that carry an exchange or are being made for one.
-    var busyCount: Int { settings.httpVersion == .http2 ? streamCount : openCount - idle.count }
+    var busyCount: Int { openCount - sessions.count - idle.count + streamCount }
 
+    /// - Parameter tls: `nil`: in the clear.
     init(
         _ address: SocketAddress, id: EndpointID, record: EndpointRecord?, judge: EjectionJudge?,
-        settings: Configuration.UpstreamSettings, capacity: UpstreamCapacity, supplies: SessionSupplies,
+        upstream: UInt16 = 0, tls: TLSDestination? = nil, settings: Configuration.UpstreamSettings,
+        capacity: UpstreamCapacity, supplies: SessionSupplies,
         on loop: EventLoop
     ) {
         self.record = record
@@ -52,7 +61,10 @@ final class EndpointPool {
         self.id = id
         self.address = address
         endpoint = EndpointAddress(address)
+        self.upstream = upstream
+        self.tls = tls
         self.settings = settings
+        speaksHTTP2 = settings.httpVersion != .http1
         self.capacity = capacity
         idleLimit = settings.maximumIdle
         self.supplies = supplies
@@ -68,7 +80,7 @@ final class EndpointPool {
 
     /// An idle connection or a new one, as far as the upstream's bounds allow.
     func take(_ wish: Wish) -> Upstream.Acquisition {
-        if settings.httpVersion == .http2 { return takeStream() }
+        if speaksHTTP2 { return takeStream() }
         if !wish.isFresh, let connection = takeIdle() { return .ready(connection) }
         if !capacity.mayOpen {
             // Idle connections of other endpoints hold what this one lacks.
@@ -95,7 +107,7 @@ final class EndpointPool {
             if lookedAtCount != idle.count - 1 { idle.swapAt(lookedAtCount, idle.count - 1) }
             let connection = idle.removeLast()
             capacity.leftIdle()
-            if connection.isQuiet { return connection }
+            if connection.isQuiet || connection.isBusyWithTLS { return connection }
             close(connection)
         }
         return nil
@@ -105,7 +117,7 @@ final class EndpointPool {
     private func takeUnseen() -> UpstreamConnection? {
         while let connection = idle.popLast() {
             capacity.leftIdle()
-            if connection.isQuiet, connection.peek() == .nothing { return connection }
+            if connection.isQuiet || connection.isBusyWithTLS, connection.peek() == .nothing { return connection }
             close(connection)
         }
         return nil
@@ -123,7 +135,13 @@ final class EndpointPool {
         connection.servedOne()
         // A response that filled the buffer to its last byte may have more behind it, of which no event tells.
         if connection.mayRead { _ = connection.peek() }
-        guard idle.count < idleLimit, connection.isQuiet else { return close(connection) }
+        guard connection.isQuiet else { return close(connection) }
+        keepIdle(connection)
+    }
+
+    /// Keeps a connection that nobody uses, if it may.
+    func keepIdle(_ connection: UpstreamConnection) {
+        guard idle.count < idleLimit else { return close(connection) }
         connection.setDeadline(milliseconds: settings.poolIdleMilliseconds)
         beginPass()
         idle.append(connection)
@@ -178,19 +196,29 @@ final class EndpointPool {
 
     /// A new connection for the exchange, still connecting or (unix sockets) connected.
     func connect() -> Result<UpstreamConnection, ProxyError> {
-        switch Connecting.start(address) {
-        case .failed(let errno): .failure(.connecting(errno: errno))
-        case .inProgress(let descriptor): .success(open(descriptor, isConnecting: true))
-        case .connected(let descriptor): .success(open(descriptor, isConnecting: false))
+        switch link() {
+        case .failure(let error): .failure(error)
+        case .success(let link): connect(link)
         }
     }
 
-    private func open(_ descriptor: consuming Descriptor, isConnecting: Bool) -> UpstreamConnection {
+    private func connect(_ link: TLSLink?) -> Result<UpstreamConnection, ProxyError> {
+        switch Connecting.start(address) {
+        case .failed(let errno): .failure(.connecting(errno: errno))
+        case .inProgress(let descriptor): .success(open(descriptor, link, isConnecting: true))
+        case .connected(let descriptor): .success(open(descriptor, link, isConnecting: link != nil))
+        }
+    }
+
+    func open(_ descriptor: consuming Descriptor, _ link: TLSLink?, isConnecting: Bool) -> UpstreamConnection {
         openCount += 1
         capacity.opened()
         return UpstreamConnection(
-            descriptor, isConnecting: isConnecting, pool: self, buffers: supplies.buffers, on: loop)
+            descriptor, isConnecting: isConnecting, tls: link, pool: self, buffers: supplies.buffers, on: loop)
     }
+
+    /// What ALPN has chosen for the newest connection.
+    func learn(speaksHTTP2: Bool) { self.speaksHTTP2 = speaksHTTP2 }
 
     /// Closes a connection that cannot be used again.
     func close(_ connection: UpstreamConnection) {

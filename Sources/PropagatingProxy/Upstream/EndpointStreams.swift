@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 import EventLoop
 import HTTP2
+import TLS
 
 /// An endpoint that speaks HTTP/2: many exchanges on few connections.
 extension EndpointPool {
@@ -20,25 +21,37 @@ extension EndpointPool {
     }
 
     private func taken(_ connection: UpstreamConnection) -> Upstream.Acquisition {
-        capacity.streamBegan()
-        streamCount += 1
+        streamTaken()
         return connection.isConnecting ? .connecting(connection) : .ready(connection)
     }
 
+    /// An exchange has a stream.
+    func streamTaken() {
+        capacity.streamBegan()
+        streamCount += 1
+    }
+
     private func connectSession() -> Result<HTTP2Upstream, ProxyError> {
-        switch Connecting.start(address) {
-        case .failed(let errno): .failure(.connecting(errno: errno))
-        case .inProgress(let descriptor): addSession(descriptor, isConnecting: true)
-        case .connected(let descriptor): addSession(descriptor, isConnecting: false)
+        switch link() {
+        case .failure(let error): .failure(error)
+        case .success(let link): connectSession(link)
         }
     }
 
-    private func addSession(
-        _ descriptor: consuming Descriptor, isConnecting: Bool
+    private func connectSession(_ link: TLSLink?) -> Result<HTTP2Upstream, ProxyError> {
+        switch Connecting.start(address) {
+        case .failed(let errno): .failure(.connecting(errno: errno))
+        case .inProgress(let descriptor): addSession(descriptor, link, state: .connecting)
+        case .connected(let descriptor): addSession(descriptor, link, state: link == nil ? .open : .connecting)
+        }
+    }
+
+    func addSession(
+        _ descriptor: consuming Descriptor, _ link: TLSLink?, state: ConnectState
     ) -> Result<HTTP2Upstream, ProxyError> {
         guard
             let session = try? HTTP2Upstream(
-                descriptor, isConnecting: isConnecting, connectMilliseconds: settings.connectMilliseconds, pool: self,
+                descriptor, tls: link, state: state, connectMilliseconds: settings.connectMilliseconds, pool: self,
                 supplies: supplies, on: loop)
         else { return .failure(.outOfBuffers) }
         sessions.append(session)

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 import EventLoop
 import HTTP2
+import SpanEmitter
+import TLS
 
 /// One HTTP/2 connection to one endpoint, shared by the exchanges that have a stream of it.
 final class HTTP2Upstream: HTTP2Connection {
@@ -11,8 +13,11 @@ final class HTTP2Upstream: HTTP2Connection {
 
     private let pool: EndpointPool
     private let buffers: BufferPool
-    private var isConnecting: Bool
-    /// Streams taken before the connect ended.
+    /// Between the frames and the kernel; `nil` in the clear.
+    let tls: TLSLink?
+    private(set) var state: ConnectState
+    private var isConnecting: Bool { state != .open }
+    /// Streams taken before the connection stood.
     private var waiting: [UpstreamConnection] = []
     private(set) var servedCount = 0
     /// For streams to come; as many as were open at once.
@@ -20,14 +25,17 @@ final class HTTP2Upstream: HTTP2Connection {
     private var idleDeadlineRuns = false
 
     init(
-        _ descriptor: consuming Descriptor, isConnecting: Bool, connectMilliseconds: Int, pool: EndpointPool,
+        _ descriptor: consuming Descriptor, tls: TLSLink?, state: ConnectState, connectMilliseconds: Int,
+        pool: EndpointPool,
         supplies: SessionSupplies, on loop: EventLoop
     ) throws(HTTP2Error) {
         self.pool = pool
         buffers = supplies.buffers
-        self.isConnecting = isConnecting
+        self.tls = tls
+        self.state = state
         let session = try supplies.session(.client)
-        super.init(descriptor, session, isConnecting: isConnecting, supplies: supplies, on: loop)
+        super.init(
+            descriptor, session, carrier: tls?.session, isConnecting: state != .open, supplies: supplies, on: loop)
         if isConnecting {
             awaitWritable()
             setDeadline(milliseconds: connectMilliseconds)
@@ -39,6 +47,8 @@ final class HTTP2Upstream: HTTP2Connection {
     /// Whether the peer allows one more stream.
     var mayOpen: Bool { isOpen && session.mayOpen }
     var isIdle: Bool { session.streamCount == 0 }
+    /// Of its TLS, for spans.
+    var security: SpanSecurity { SpanSecurity(tls) }
 
     func openStream() -> UpstreamConnection? {
         guard isOpen, let stream = session.open() else { return nil }
@@ -64,21 +74,59 @@ final class HTTP2Upstream: HTTP2Connection {
     override var mayTakeMore: Bool { super.mayTakeMore && !isConnecting }
 
     override func ioReady(_ readiness: Readiness) {
-        if isConnecting { connectEnded(errno: takeError()) }
-        if isOpen { super.ioReady(readiness) }
+        if isConnecting { connectGoesOn() }
+        if isOpen, !isConnecting { super.ioReady(readiness) }
     }
 
-    private func connectEnded(errno: CInt) {
-        isConnecting = false
+    private func connectGoesOn() {
+        if state == .connecting {
+            let errno = takeError()
+            guard errno == 0 else { return connectFailed(.connectFailed(errno: errno)) }
+            state = .shaking
+        }
+        guard let tls else { return connectEnded() }
+        switch tls.handshake() {
+        case .waiting: return
+        case .done: secured(tls)
+        case .failed(let failure): notSecured(failure)
+        }
+    }
+
+    private func secured(_ tls: TLSLink) {
+        pool.noteSecured(tls.session)
+        if tls.session.selectedProtocol == .http2 { return connectEnded() }
+        guard pool.settings.httpVersion == .auto else { return connectFailed(.tlsFailed(.noALPN)) }
+        pool.continueAsHTTP1(self, tls, waiting: takeWaiting())
+    }
+
+    private func notSecured(_ failure: TLSFailure) {
+        pool.noteNotSecured(failure)
+        connectFailed(.tlsFailed(failure))
+    }
+
+    private func connectEnded() {
+        state = .open
         setDeadline(milliseconds: nil)
-        let streams = waiting
-        waiting.removeAll()
-        if errno != 0 { leavePool() }
-        for stream in streams { stream.connected(errno: errno) }
-        if errno != 0 { lose() } else { flushSoon() }
+        if tls != nil, pool.settings.httpVersion == .auto { pool.learn(speaksHTTP2: true) }
+        sendingMayBegin()
+        for stream in takeWaiting() { stream.connected(errno: 0) }
+        flushSoon()
+    }
+
+    /// Every exchange that waits for a stream of it is told.
+    private func connectFailed(_ error: ProxyError) {
+        leavePool()
+        for stream in takeWaiting() { stream.exchange?.connectFailed(error) }
+        lose()
+    }
+
+    private func takeWaiting() -> [UpstreamConnection] {
+        defer { waiting.removeAll() }
+        return waiting
     }
 
     override func settle() {
+        tls?.keepTicket()
         if session.goAwayReceived != nil || pool.isRetired {
             if isIdle { return lose() }
         }
@@ -94,13 +142,9 @@ final class HTTP2Upstream: HTTP2Connection {
     }
 
     override func deadlinePassed() {
-        if isConnecting {
-            isConnecting = false
-            leavePool()
-            let streams = waiting
-            waiting.removeAll()
-            for stream in streams { stream.exchange?.upstreamDeadlinePassed(isConnecting: true) }
-            return lose()
+        if let error = state.timeout {
+            if state == .shaking { pool.noteNotSecured(.timedOut) }
+            return connectFailed(error)
         }
         if isIdle { retire() } else { lose() }
     }

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 import EventLoop
+import TLS
 
 /// One upstream of the configuration on one worker: its endpoints' addresses, and the choice among them.
 final class Upstream {
@@ -16,6 +17,8 @@ final class Upstream {
     /// Index in the configuration and 1; 0 is none, for span records.
     let number: UInt16
     let settings: Configuration.UpstreamSettings
+    /// `nil`: plain text.
+    let tls: UpstreamTLS?
     /// Of the routes that lead here and may try again.
     var retryBudget: RetryBudget
     let capacity: UpstreamCapacity
@@ -33,14 +36,15 @@ final class Upstream {
     private var lastID: UInt32 = 0
 
     init(
-        number: UInt16, _ upstream: Configuration.Upstream, board: EndpointBoard, resolver: Resolver,
-        supplies: SessionSupplies, seed: UInt64, log: Log, on loop: EventLoop
+        number: UInt16, _ upstream: Configuration.Upstream, tls: UpstreamTLS?, board: EndpointBoard,
+        resolver: Resolver, supplies: SessionSupplies, seed: UInt64, log: Log, on loop: EventLoop
     ) throws(EventLoopError) {
         self.number = number
         self.board = board
         self.supplies = supplies
         self.loop = loop
         settings = upstream.settings
+        self.tls = tls
         retryBudget = RetryBudget(percent: settings.retryPercent, leastPerSecond: settings.retriesPerSecond)
         capacity = UpstreamCapacity(settings)
         stickyKey = if case .hash(let source) = upstream.balance { StickyKey(source) } else { nil }
@@ -99,18 +103,22 @@ final class Upstream {
         var known = Dictionary(pools.all.map { ($0.address, $0) }) { first, _ in first }
         var seen: Set<SocketAddress> = []
         var next: [EndpointPool] = []
-        for address in endpoints.flatMap(\.addresses) where seen.insert(address).inserted {
-            next.append(known.removeValue(forKey: address) ?? newPool(address))
+        for endpoint in endpoints {
+            for address in endpoint.addresses where seen.insert(address).inserted {
+                next.append(known.removeValue(forKey: address) ?? newPool(address, of: endpoint))
+            }
         }
         pools.replace(next)
         for pool in known.values { drop(pool) }
     }
 
-    private func newPool(_ address: SocketAddress) -> EndpointPool {
+    private func newPool(_ address: SocketAddress, of endpoint: Endpoint) -> EndpointPool {
         lastID &+= 1
         return EndpointPool(
-            address, id: EndpointID(number: lastID), record: board.join(address, upstream: Int(number) - 1),
-            judge: judge, settings: settings, capacity: capacity, supplies: supplies, on: loop)
+            address, id: EndpointID(number: lastID),
+            record: board.join(address, host: endpoint.host, upstream: Int(number) - 1), judge: judge,
+            upstream: number, tls: tls?.destination(endpoint.host), settings: settings, capacity: capacity,
+            supplies: supplies, on: loop)
     }
 
     private func drop(_ pool: EndpointPool) {

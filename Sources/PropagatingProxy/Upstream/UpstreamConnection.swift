@@ -2,6 +2,7 @@
 import EventLoop
 import HTTP2
 import SpanEmitter
+import TLS
 
 /// One connection to one endpoint: connecting, idle in its pool, or carrying an exchange. Or one stream of an HTTP/2
 /// connection, for a single exchange.
@@ -20,15 +21,22 @@ final class UpstreamConnection: Socket {
     /// What carries it, if it is no socket of its own.
     private(set) var stream: HTTP2Stream?
     private let session: HTTP2Upstream?
+    /// Between a socket of its own and the kernel; `nil` in the clear.
+    private let tls: TLSLink?
+    /// Of it, or of the session's.
+    private(set) var security: SpanSecurity
     private(set) var isConnecting: Bool
+    /// The connect has ended, the handshake of TLS has not.
+    private var isShaking = false
     /// How many exchanges it has served whole. An idle one may have been closed by its peer just now.
     private(set) var useCount: UInt32 = 0
     /// The pass of the loop in which its last response ended.
     private(set) var answeredPass: UInt64 = 0
 
+    /// - Parameter isConnecting: also while the handshake of TLS is still to come.
     init(
-        _ descriptor: consuming Descriptor, isConnecting: Bool, pool: EndpointPool, buffers: BufferPool,
-        on loop: EventLoop
+        _ descriptor: consuming Descriptor, isConnecting: Bool, tls: TLSLink?, pool: EndpointPool,
+        buffers: BufferPool, on loop: EventLoop
     ) {
         input = Buffer(pool: buffers)
         output = Buffer(pool: buffers)
@@ -36,9 +44,11 @@ final class UpstreamConnection: Socket {
         endpointID = pool.id
         endpoint = pool.endpoint
         self.isConnecting = isConnecting
+        self.tls = tls
+        security = SpanSecurity(tls)
         stream = nil
         session = nil
-        super.init(descriptor, on: loop)
+        super.init(descriptor, carrier: tls?.session, on: loop)
         if isConnecting { awaitWritable() }
     }
 
@@ -52,6 +62,8 @@ final class UpstreamConnection: Socket {
         endpointID = pool.id
         endpoint = pool.endpoint
         self.isConnecting = isConnecting
+        tls = nil
+        security = session.security
         self.stream = stream
         self.session = session
         useCount = UInt32(clamping: session.servedCount)
@@ -63,6 +75,7 @@ final class UpstreamConnection: Socket {
         self.stream = stream
         self.isConnecting = isConnecting
         useCount = 1
+        if security == .unfinished, let session { security = session.security }
         reopen(carrier: stream)
     }
 
@@ -81,8 +94,8 @@ final class UpstreamConnection: Socket {
     var isQuiet: Bool { !mayRead && !peerHasEnded && !isReported }
 
     override func ioReady(_ readiness: Readiness) {
-        if isConnecting { return connectEnded() }
-        guard let exchange else { return pool.lost(self) }  // an idle peer closed, or spoke out of turn
+        if isConnecting { return connectGoesOn() }
+        guard let exchange else { return idleSpoke() }
         if readiness.contains(.writable) {
             exchange.upstreamWritable(self)
             // The exchange may have ended, and another may have begun on this connection.
@@ -93,7 +106,15 @@ final class UpstreamConnection: Socket {
 
     override func deadlinePassed() {
         guard let exchange else { return pool.lost(self) }
-        exchange.upstreamDeadlinePassed(isConnecting: isConnecting)
+        let state = state
+        if state == .shaking, session == nil { pool.noteNotSecured(.timedOut) }
+        exchange.upstreamDeadlinePassed(connecting: state.timeout)
+    }
+
+    /// How far it has come, or the session whose stream it is.
+    private var state: ConnectState {
+        guard isConnecting else { return .open }
+        return session?.state ?? (isShaking ? .shaking : .connecting)
     }
 
     /// The exchange has ended whole and the peer keeps the connection open.
@@ -103,15 +124,51 @@ final class UpstreamConnection: Socket {
         exchange = nil
         input.release()
         output.release()
+        tls?.keepTicket()
     }
 
-    private func connectEnded() { connected(errno: takeError()) }
+    // MARK: Connecting
+
+    private func connectGoesOn() {
+        guard let tls else { return connected(errno: takeError()) }
+        if !isShaking {
+            let errno = takeError()
+            guard errno == 0 else { return connected(errno: errno) }
+            isShaking = true
+        }
+        switch tls.handshake() {
+        case .waiting: return
+        case .done: pool.secured(self, tls)
+        case .failed(let failure):
+            pool.noteNotSecured(failure)
+            exchange?.connectFailed(.tlsFailed(failure))
+        }
+    }
 
     /// - Parameter errno: how the connect ended; 0 is well.
     func connected(errno: CInt) {
         guard isConnecting else { return }
         isConnecting = false
+        if let tls { security = SpanSecurity(tls) } else if let session { security = session.security }
         exchange?.upstreamConnected(self, errno: errno)
+    }
+
+    // MARK: TLS
+
+    /// An idle peer closed, or spoke out of turn; but TLS has things to say between two responses.
+    private func idleSpoke() {
+        guard isBusyWithTLS else { return pool.lost(self) }
+        tls?.keepTicket()
+    }
+
+    /// Whether what came was for TLS alone, such as a ticket.
+    var isBusyWithTLS: Bool { tls != nil && !peerHasEnded && peek() == .nothing }
+
+    /// The peer's alert instead of the first response: with TLS 1.3 it judges our certificate after we have gone on.
+    var refusal: TLSFailure? {
+        let link = session?.tls ?? tls
+        guard let failure = link?.session.failure, failure.isAlert, useCount == 0 else { return nil }
+        return failure
     }
 
     /// Ends it, once its exchange has done with it.

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+import TLS
 
 /// What an attempt asks of its upstream.
 struct Wish: BitwiseCopyable {
@@ -31,6 +32,7 @@ enum AttemptOutcome: BitwiseCopyable, Equatable {
         self =
             switch error {
             case .connectFailed, .connectTimedOut: .connectFailed
+            case .tlsFailed(let failure): failure == .outOfMemory ? .unanswered : .connectFailed
             case .upstreamClosed, .malformedResponse, .unexpectedUpgrade, .tooManyInterimResponses,
                 .responseTruncated, .unaskedResponse:
                 .reset

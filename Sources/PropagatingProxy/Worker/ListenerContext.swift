@@ -2,16 +2,21 @@
 import EventLoop
 import HTTP1
 import Propagation
+import TLS
 
 /// What one worker knows of one listener. Built from the configuration, constant but for its count of connections.
 final class ListenerContext {
     /// Index in the configuration, for span records.
     let number: UInt16
+    let name: String
     let httpVersion: Configuration.ListenerProtocol
     let tracing: TracingContext
     /// Whether its exchanges are CLIENT spans: calls of the app beside us, each one span.
     let callsOut: Bool
     let trust: Trust
+    /// `nil`: plain text.
+    let security: ListenerSecurity?
+    let callerCertificateField: Configuration.CallerCertificateField
     let timeouts: Configuration.ClientTimeouts
     let headLimits: HeadLimits
     let responseLimits: HeadLimits
@@ -30,23 +35,29 @@ final class ListenerContext {
     private let neverPaths: PathGlobTable
 
     /// - Parameters:
+    ///   - tls: `nil` for plain text.
     ///   - routes: one per route of the listener, in file order.
     ///   - connectionLimit: open ones of this listener that this worker may have.
     ///   - wishesPerSecond: of outsiders, that this worker grants.
     init(
-        number: UInt16, _ listener: Configuration.Listener, routes: [RouteContext], connectionLimit: Int,
-        wishesPerSecond: Int, _ configuration: Configuration
+        number: UInt16, _ listener: Configuration.Listener, tls: Published<ServerContext>?, routes: [RouteContext],
+        connectionLimit: Int, wishesPerSecond: Int, _ configuration: Configuration
     ) {
         trustedPeers = listener.trustedPeers
         outsiderWishes = RateLimiter(perSecond: wishesPerSecond)
         self.connectionLimit = connectionLimit
         self.number = number
+        name = listener.name
         httpVersion = listener.httpVersion
         tracing = TracingContext(configuration.tracing)
         callsOut = configuration.tracing.mode == .sidecar && listener.direction == .outbound
         trust = listener.trust
+        security = tls.map { ListenerSecurity($0) }
+        callerCertificateField = listener.callerCertificateField
         timeouts = listener.timeouts
-        headLimits = configuration.limits.head
+        var headLimits = configuration.limits.head
+        headLimits.takesHTTPS = tls != nil
+        self.headLimits = headLimits
         responseLimits = HeadLimits()
         forwarded = listener.forwarded
         addsVia = listener.addsVia

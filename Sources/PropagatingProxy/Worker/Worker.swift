@@ -13,6 +13,7 @@ final class Worker {
     let metrics: WorkerMetrics
     /// Exchanges between two tries.
     let backOff: BackOffQueue
+    let handshakes: HandshakeQueue
     let ring: SpanRing
     /// Scratch: the field lines of the head parsed last.
     var fields = FieldTable()
@@ -42,7 +43,7 @@ final class Worker {
     private var spareExchanges: [Exchange] = []
     private var housekeeping: LoopTimer?
     private var lastCall: LoopTimer?
-    private let log: Log
+    let log: Log
     private(set) var openCount = 0
     /// Of those, the ones that speak HTTP/2.
     private var http2Count = 0
@@ -62,6 +63,7 @@ final class Worker {
     ) {
         self.loop = loop
         backOff = BackOffQueue(on: loop)
+        handshakes = HandshakeQueue(on: loop)
         buffers = BufferPool(limit: bufferPages, pages: bufferPages)
         supplies = SessionSupplies(buffers: buffers, metrics: metrics)
         self.bufferPages = bufferPages
@@ -142,6 +144,7 @@ final class Worker {
         upstreams.removeAll()
         downstreams.removeAll()
         spareExchanges.removeAll()
+        handshakes.end()
         housekeeping = nil
     }
 
@@ -193,6 +196,7 @@ final class Worker {
 
     private func publishGauges() {
         metrics.retries(waiting: backOff.count)
+        metrics.handshakes(waiting: handshakes.count)
         var open = 0
         var idle = 0
         for upstream in upstreams {
@@ -218,9 +222,23 @@ final class Worker {
         metrics.connectionAccepted()
         metrics.downstreams(open: openCount)
         let slot = freeSlots.popLast() ?? downstreams.count
-        let connection = DownstreamConnection(descriptor, peer: peer, listener: listener, slot: slot, worker: self)
-        if slot == downstreams.count { downstreams.append(connection) } else { downstreams[slot] = connection }
-        if isFinishing { connection.setDeadline(milliseconds: Self.farewellMilliseconds) }
+        if slot == downstreams.count { downstreams.append(nil) }
+        if let security = listener.security {
+            secure(descriptor, with: security.context(), from: peer, on: listener, slot: slot)
+        } else {
+            put(DownstreamConnection(descriptor, peer: peer, listener: listener, slot: slot, worker: self))
+        }
+    }
+
+    /// Gives a connection its place in the table, instead of what was there.
+    func put(_ connection: some Downstream) {
+        guard downstreams.indices.contains(connection.slot) else { return }
+        downstreams[connection.slot] = connection
+        if connection is HTTP2Downstream {
+            http2Count += 1
+            metrics.http2Downstreams(open: http2Count)
+        }
+        if isFinishing, connection.isIdle { connection.setDeadline(milliseconds: Self.farewellMilliseconds) }
     }
 
     /// How long a connection may wait for its next request.
@@ -229,26 +247,30 @@ final class Worker {
     }
 
     /// The connection speaks HTTP/2: another object takes its place.
-    func continueAsHTTP2(_ plain: DownstreamConnection, _ descriptor: consuming Descriptor) {
-        guard downstreams.indices.contains(plain.slot), let connection = try? HTTP2Downstream(descriptor, from: plain)
-        else { return downstreamClosed(plain) }
-        downstreams[plain.slot] = connection
-        http2Count += 1
-        metrics.http2Downstreams(open: http2Count)
-        connection.take(&plain.input)
+    func continueAsHTTP2(_ text: DownstreamConnection, _ descriptor: consuming Descriptor, carrier: Carrier?) {
+        guard let connection = try? HTTP2Downstream(descriptor, carrier: carrier, from: text) else {
+            return downstreamClosed(text)
+        }
+        put(connection)
+        connection.take(&text.input)
     }
 
     func downstreamClosed(_ connection: some Downstream) {
         guard downstreams.indices.contains(connection.slot), downstreams[connection.slot] === connection else { return }
-        downstreams[connection.slot] = nil
-        freeSlots.append(connection.slot)
-        openCount -= 1
-        metrics.downstreams(open: openCount)
         if connection is HTTP2Downstream {
             http2Count -= 1
             metrics.http2Downstreams(open: http2Count)
         }
-        connection.listener.connectionClosed()
+        leave(connection.slot, of: connection.listener)
+    }
+
+    /// A connection that has had this place is no more.
+    func leave(_ slot: Int, of listener: ListenerContext) {
+        downstreams[slot] = nil  // bounded: given in accept()
+        freeSlots.append(slot)
+        openCount -= 1
+        metrics.downstreams(open: openCount)
+        listener.connectionClosed()
         if isFinishing, listeners.isEmpty, openCount == 0 { loop.stop() }
     }
 

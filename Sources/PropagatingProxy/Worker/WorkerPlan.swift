@@ -18,6 +18,7 @@ struct WorkerPlan: Sendable {
     /// Open descriptors this process may have.
     let descriptorLimit: Int
     let board: EndpointBoard
+    let tls: TLSContexts
     let log: Log
 
     private static let resolutionPollMilliseconds = 20
@@ -45,8 +46,9 @@ struct WorkerPlan: Sendable {
         for (number, upstream) in configuration.upstreams.enumerated() {
             upstreams.append(
                 try Upstream(
-                    number: UInt16(clamping: number + 1), upstream.share(among: configuration.workers), board: board,
-                    resolver: resolver, supplies: worker.supplies, seed: worker.random.next(), log: log,
+                    number: UInt16(clamping: number + 1), upstream.share(among: configuration.workers),
+                    tls: UpstreamTLS(upstream.tls, tls.upstreams[number]), board: board, resolver: resolver,
+                    supplies: worker.supplies, seed: worker.random.next(), log: log,
                     on: loop))
         }
         try worker.start(upstreams: upstreams, listeners: contexts(upstreams))
@@ -136,7 +138,7 @@ struct WorkerPlan: Sendable {
                     RouteContext(route, number: UInt16(clamping: routeCount), upstreams: upstreams, configuration))
             }
             let context = ListenerContext(
-                number: UInt16(clamping: number), listener, routes: routes,
+                number: UInt16(clamping: number), listener, tls: tls.listeners[number], routes: routes,
                 connectionLimit: listener.maximumConnections == 0 ? Int.max : share(listener.maximumConnections),
                 wishesPerSecond: rateShare(listener.outsiderSampledPerSecond), configuration)
             contexts.append((listeners[number], context))

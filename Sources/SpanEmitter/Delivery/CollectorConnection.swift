@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 import EventLoop
 import HTTP1
+import TLS
 
 /// One connection to a collector: carries one post at a time and reads its response.
 final class CollectorConnection: Socket {
@@ -18,6 +19,10 @@ final class CollectorConnection: Socket {
 
     private let timeoutMilliseconds: Int
     private var isConnecting: Bool
+    /// `nil` for a plain connection.
+    private let tls: TLSLink?
+    /// The connect has ended, the handshake of TLS has not.
+    private var isShaking = false
     /// Of the post under way: what precedes the spans.
     private var head = ByteWriter(capacity: 0)
     private var spans: SpanBatch?
@@ -30,14 +35,15 @@ final class CollectorConnection: Socket {
     private var done: ((Outcome) -> Void)?
 
     init(
-        _ descriptor: consuming Descriptor, isConnecting: Bool, on loop: EventLoop, buffers: BufferPool,
-        timeoutMilliseconds: Int
+        _ descriptor: consuming Descriptor, isConnecting: Bool, tls: TLSLink?, on loop: EventLoop,
+        buffers: BufferPool, timeoutMilliseconds: Int
     ) {
-        self.isConnecting = isConnecting
+        self.isConnecting = isConnecting || tls != nil
+        self.tls = tls
         self.timeoutMilliseconds = timeoutMilliseconds
         received = Buffer(pool: buffers)
-        super.init(descriptor, on: loop)
-        if isConnecting { awaitWritable() }
+        super.init(descriptor, carrier: tls?.session, on: loop)
+        if self.isConnecting { awaitWritable() }
     }
 
     /// Sends a post. One at a time.
@@ -61,17 +67,37 @@ final class CollectorConnection: Socket {
 
     override func ioReady(_ readiness: Readiness) {
         if isConnecting {
-            guard readiness.contains(.writable) || readiness.contains(.ended) else { return }
-            let error = takeError()
-            guard error == 0 else { return finish(.unreachable(reason: errorText(error))) }
+            guard isShaking || readiness.contains(.writable) || readiness.contains(.ended), connects() else { return }
             isConnecting = false
         }
+        // Between two posts TLS may have something to say to itself.
+        if let tls, isIdle, peek() == .nothing { return tls.keepTicket() }
         write()
         read()
     }
 
+    /// - Returns: whether the connection stands now.
+    private func connects() -> Bool {
+        if !isShaking {
+            let error = takeError()
+            guard error == 0 else {
+                finish(.unreachable(reason: errorText(error)))
+                return false
+            }
+            isShaking = true
+        }
+        switch tls?.handshake() {
+        case .done, nil: return true
+        case .waiting: return false
+        case .failed(let failure):
+            finish(.unreachable(reason: "TLS failed: \(failure.reason)"))
+            return false
+        }
+    }
+
     override func deadlinePassed() {
-        finish(isConnecting ? .unreachable(reason: "timed out") : .failed(reason: "timed out", mayBeStale: false))
+        guard isConnecting else { return finish(.failed(reason: "timed out", mayBeStale: false)) }
+        finish(.unreachable(reason: isShaking && tls != nil ? "timed out in the TLS handshake" : "timed out"))
     }
 
     private func write() {
@@ -80,9 +106,24 @@ final class CollectorConnection: Socket {
             switch spans.withFramed({ sendRest(of: head, $0) }) {
             case .sent(let count): sent += count
             case .wouldBlock: return awaitWritable()
-            case .failed(let error): return broken(errorText(error))
+            case .failed(let error): return writeFailed(error)
             }
         }
+    }
+
+    /// What the peer said before it closed tells more than that it closed.
+    private func writeFailed(_ errno: CInt) {
+        if tls != nil {
+            assumeReadable()
+            read()
+        }
+        if isOpen { broken(errorText(errno)) }
+    }
+
+    /// A collector that refuses our certificate says so after the handshake, with TLS 1.3.
+    private func failureText(_ errno: CInt) -> String {
+        guard let failure = tls?.session.failure else { return errorText(errno) }
+        return "TLS failed: \(failure.reason)"
     }
 
     private func sendRest(of head: borrowing ByteWriter, _ spans: Span<UInt8>) -> WriteOutcome {
@@ -99,7 +140,7 @@ final class CollectorConnection: Socket {
             case .wouldBlock: return
             case .endOfStream: return ended()
             case .full: return broken("the response's head is too large")
-            case .failed(let error): return broken(errorText(error))
+            case .failed(let error): return broken(failureText(error))
             }
         }
     }
@@ -123,6 +164,7 @@ final class CollectorConnection: Socket {
 
     private func complete(_ response: CollectorResponse) {
         served += 1
+        tls?.keepTicket()
         setDeadline(milliseconds: nil)
         // An early answer leaves the rest of the post unsent: the connection cannot go on.
         if !response.keepAlive || !isSent || !received.isEmpty { close() }

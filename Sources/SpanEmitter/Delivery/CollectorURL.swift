@@ -5,21 +5,21 @@ import HTTP1
 /// with some vendors: it is in no description.
 public struct CollectorURL: Sendable, Equatable, CustomStringConvertible {
     public enum Mistake: Error, Equatable, Sendable {
-        case notHTTP, tlsUnsupported, userinfo, invalidAuthority, invalidPath
+        case notHTTP, userinfo, invalidAuthority, invalidPath
 
         /// For the operator; without the address.
         public var text: String {
             switch self {
-            case .notHTTP: "a collector's address begins with http://"
-            case .tlsUnsupported: "TLS to collectors is not supported yet"
+            case .notHTTP: "a collector's address begins with http:// or https://"
             case .userinfo: "a collector's address has no user or password; use headers"
-            case .invalidAuthority: "after http:// stands a host and, if need be, a port from 1 to 65535"
+            case .invalidAuthority: "after the scheme stands a host and, if need be, a port from 1 to 65535"
             case .invalidPath: "a collector's path has visible ASCII characters only, without #"
             }
         }
     }
 
-    public let scheme: String
+    /// Whether it is spoken to by TLS: the scheme is `https`.
+    public let isSecure: Bool
     /// Without brackets.
     public let host: String
     public let port: UInt16
@@ -29,9 +29,9 @@ public struct CollectorURL: Sendable, Equatable, CustomStringConvertible {
     /// The authority ends at the first `/`; only before it does `@` mean anything.
     public init(_ text: String) throws(Mistake) {
         let lower = text.prefix(8).lowercased()
-        if lower.hasPrefix("https://") { throw .tlsUnsupported }
-        guard lower.hasPrefix("http://") else { throw .notHTTP }
-        let rest = text.utf8.dropFirst(7)
+        isSecure = lower.hasPrefix("https://")
+        guard isSecure || lower.hasPrefix("http://") else { throw .notHTTP }
+        let rest = text.utf8.dropFirst(isSecure ? 8 : 7)
         let end = rest.firstIndex { $0 == UInt8(ascii: "/") || $0 == UInt8(ascii: "?") } ?? rest.endIndex
         let authority = rest[..<end]
         let tail = rest[end...]
@@ -51,15 +51,16 @@ public struct CollectorURL: Sendable, Equatable, CustomStringConvertible {
             }
             port = number
         } else {
-            port = 80
+            port = isSecure ? 443 : 80
         }
-        scheme = "http"
         let path = String(decoding: Array(tail), as: UTF8.self)
         self.path = Secret(path.hasPrefix("/") ? path : "/" + path)
     }
 
-    /// `host:port`, as Host has it.
-    var authority: String { (host.contains(":") ? "[\(host)]" : host) + (port == 80 ? "" : ":\(port)") }
+    /// `host:port`, as Host has it: without the scheme's own port.
+    var authority: String { hostText + (port == (isSecure ? 443 : 80) ? "" : ":\(port)") }
 
-    public var description: String { "http://\(host.contains(":") ? "[\(host)]" : host):\(port)/***" }
+    private var hostText: String { host.contains(":") ? "[\(host)]" : host }
+
+    public var description: String { "\(isSecure ? "https" : "http")://\(hostText):\(port)/***" }
 }

@@ -34,13 +34,16 @@ public struct ExporterConfiguration: Sendable, Equatable {
     public var batchBytes: Int
     /// From connecting to the end of the response.
     public var timeoutMilliseconds: Int
+    /// Of an https endpoint; `nil` for http.
+    public var tls: ExporterTLS?
     /// Of the first retry, see ``RetryDelay``.
     var firstRetryMilliseconds = 1000
 
     public init(
         name: String, endpoint: CollectorURL, encoding: SpanEncoding, profile: TagProfile? = nil,
         headers: [Field] = [], queueSpans: Int = 10_000, queueBytes: Int = 16 << 20,
-        flushIntervalMilliseconds: Int = 1000, batchBytes: Int = 500_000, timeoutMilliseconds: Int = 10_000
+        flushIntervalMilliseconds: Int = 1000, batchBytes: Int = 500_000, timeoutMilliseconds: Int = 10_000,
+        tls: ExporterTLS? = nil
     ) {
         self.name = name
         self.endpoint = endpoint
@@ -52,5 +55,6 @@ public struct ExporterConfiguration: Sendable, Equatable {
         self.flushIntervalMilliseconds = flushIntervalMilliseconds
         self.batchBytes = batchBytes
         self.timeoutMilliseconds = timeoutMilliseconds
+        self.tls = tls ?? (endpoint.isSecure ? ExporterTLS() : nil)
     }
 }

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 import EventLoop
+import TLS
 
 /// What the reporter's thread does, on its own loop.
 final class ReporterWork {
@@ -19,7 +20,8 @@ final class ReporterWork {
     let bell: Bell
 
     init(
-        _ configurations: [ExporterConfiguration], names: SpanNames, rings: [SpanRing], ledger: SpanLedger,
+        _ configurations: [ExporterConfiguration], contexts: [Published<ClientContext>?], names: SpanNames,
+        rings: [SpanRing], ledger: SpanLedger,
         log: @escaping @Sendable (ReporterLogLevel, String) -> Void, stopMilliseconds: @escaping () -> Int
     ) throws(EventLoopError) {
         let loop = try EventLoop()
@@ -34,7 +36,8 @@ final class ReporterWork {
         let resolver = try Resolver(on: loop)
         for (index, configuration) in configurations.enumerated() {
             let exporter = try SpanExporter(
-                configuration, index: index, names: names, ledger: ledger, loop: loop, resolver: resolver, log: log)
+                configuration, context: contexts.indices.contains(index) ? contexts[index] : nil, index: index,
+                names: names, ledger: ledger, loop: loop, resolver: resolver, log: log)
             exporters.append(exporter)
             exporter.onEmpty = { [unowned self] in endIfEmpty() }
             let timer = try LoopTimer(on: loop, repeats: true) { [unowned self] in

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 import EventLoop
 import HTTP1
+import TLS
 
 /// Brings spans to one collector: queue, batches, posts, retries. Lives on the reporter's thread.
 final class SpanExporter {
@@ -11,10 +12,13 @@ final class SpanExporter {
 
     private let index: Int
     private let configuration: ExporterConfiguration
+    /// `nil`: plain text.
+    private let tls: TLSDestination?
     private let ledger: SpanLedger
     private let loop: EventLoop
     private let resolver: Resolver
-    private let buffers = BufferPool(limit: 2)
+    /// For the response, and what TLS holds.
+    private let buffers = BufferPool(limit: 6)
     private let log: @Sendable (ReporterLogLevel, String) -> Void
     private let head: [UInt8]
     private var encoder: SpanEncoder
@@ -44,11 +48,15 @@ final class SpanExporter {
     var onEmpty: () -> Void = {}
 
     init(
-        _ configuration: ExporterConfiguration, index: Int, names: SpanNames, ledger: SpanLedger, loop: EventLoop,
+        _ configuration: ExporterConfiguration, context: Published<ClientContext>?, index: Int, names: SpanNames,
+        ledger: SpanLedger, loop: EventLoop,
         resolver: Resolver, log: @escaping @Sendable (ReporterLogLevel, String) -> Void
     ) throws(EventLoopError) {
         self.index = index
         self.configuration = configuration
+        tls = context.map {
+            TLSDestination($0, host: configuration.tls?.serverName ?? configuration.endpoint.host, resumes: true)
+        }
         self.ledger = ledger
         self.loop = loop
         self.resolver = resolver
@@ -153,8 +161,11 @@ final class SpanExporter {
     }
 
     private func use(_ descriptor: consuming Descriptor, isConnecting: Bool) {
+        let link = tls?.link(buffers: buffers)
+        // Never in the clear what was to be secret.
+        guard (link != nil) == configuration.endpoint.isSecure else { return failed("out of memory", .broken) }
         let connection = CollectorConnection(
-            descriptor, isConnecting: isConnecting, on: loop, buffers: buffers,
+            descriptor, isConnecting: isConnecting, tls: link, on: loop, buffers: buffers,
             timeoutMilliseconds: configuration.timeoutMilliseconds)
         self.connection = connection
         send(over: connection)

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 public import EventLoop
 import Synchronization
+public import TLS
 
 /// How much a line of the reporter matters.
 public enum ReporterLogLevel: Sendable { case info, warn, error }
@@ -8,6 +9,8 @@ public enum ReporterLogLevel: Sendable { case info, warn, error }
 /// The reporter thread: drains the workers' rings and brings their spans to every collector.
 public final class SpanReporter: Sendable {
     private let exporters: [ExporterConfiguration]
+    /// By the indices of the exporters.
+    private let contexts: [Published<ClientContext>?]
     private let names: SpanNames
     private let rings: [SpanRing]
     private let log: @Sendable (ReporterLogLevel, String) -> Void
@@ -17,12 +20,16 @@ public final class SpanReporter: Sendable {
     /// Milliseconds the last flush may take; -1 while there is no end in sight.
     private let stopMilliseconds = Atomic<Int>(-1)
 
-    /// - Parameter log: called on the reporter's thread; must not block.
+    /// - Parameters:
+    ///   - contexts: of the exporters behind https, by index.
+    ///   - log: called on the reporter's thread; must not block.
     public init(
         exporters: [ExporterConfiguration], names: SpanNames, rings: [SpanRing],
+        contexts: [Published<ClientContext>?] = [],
         log: @escaping @Sendable (ReporterLogLevel, String) -> Void = { _, _ in }
     ) {
         self.exporters = exporters
+        self.contexts = contexts
         self.names = names
         self.rings = rings
         self.log = log
@@ -71,7 +78,7 @@ public final class SpanReporter: Sendable {
     private func run(_ ready: Doorbell) {
         do throws(EventLoopError) {
             let work = try ReporterWork(
-                exporters, names: names, rings: rings, ledger: ledger, log: log,
+                exporters, contexts: contexts, names: names, rings: rings, ledger: ledger, log: log,
                 stopMilliseconds: { [self] in stopMilliseconds.load(ordering: .acquiring) })
             started.withLock { $0 = .success(work.bell) }
             ready.ring()

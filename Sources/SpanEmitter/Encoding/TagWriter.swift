@@ -35,6 +35,7 @@ struct TagWriter: ~Copyable {
     /// By number; 0 is none.
     private let routes: TextTable
     private let upstreams: TextTable
+    let serverNames: TextTable
     /// `GET /route`: ten per route, in the order of ``Method``; route 0 is none.
     private let routeNames: TextTable
     private let envoyNames: TextTable
@@ -54,6 +55,7 @@ struct TagWriter: ~Copyable {
         let allUpstreams = [""] + names.upstreams
         routes = TextTable(allRoutes)
         upstreams = TextTable(allUpstreams)
+        serverNames = TextTable([""] + names.serverNames)
         routeNames = TextTable(
             allRoutes.flatMap { route in Self.methods.map { route.isEmpty ? $0 : "\($0) \(route)" } })
         envoyNames = TextTable(allUpstreams.map { "router \($0) egress" })

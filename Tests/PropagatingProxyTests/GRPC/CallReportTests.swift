@@ -25,7 +25,8 @@ struct CallReportTests {
                     MetricNames(routes: [], upstreams: [], upstreamErrors: [], localReplies: [])),
                 ring: SpanRing(capacity: 64), wakeReporter: try WakeUp(on: loop) {}.bell, log: log)
             listener = ListenerContext(
-                number: 0, configuration.listeners[0], routes: [], connectionLimit: 1, wishesPerSecond: 0, configuration
+                number: 0, configuration.listeners[0], tls: nil, routes: [], connectionLimit: 1, wishesPerSecond: 0,
+                configuration
             )
             begin()
             report.grpcBegan()
@@ -37,7 +38,7 @@ struct CallReportTests {
         }
 
         func attempt(_ number: UInt8) {
-            report.beginAttempt(number, to: EndpointAddress(), worker: worker, overHTTP2: true)
+            report.beginAttempt(number, to: EndpointAddress(), worker: worker, overHTTP2: true, security: .plain)
         }
 
         /// The callee's answer: 200, some messages, and a status if there is one.

@@ -1,0 +1,208 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import Foundation
+import Glibc
+import TestSupport
+import Testing
+
+/// The real binary with certificates that change under it.
+@Suite("Certificates are read again")
+struct CertificateReloadTests {
+    /// A folder like a Kubernetes secret's: `tls.crt` and `tls.key` lead to `..data`, that to the folder of the day.
+    private struct Mounted {
+        let folder = Result { try TemporaryFolder() }
+        var path: String { get throws { try folder.get().path } }
+        var yaml: String {
+            get throws { "{ certificate: \"\(try path)/tls.crt\", key: \"\(try path)/tls.key\" }" }
+        }
+
+        init(_ name: String) throws {
+            try swap(to: name)
+            for name in ["tls.crt", "tls.key"] { _ = symlink("..data/\(name)", "\(try path)/\(name)") }
+        }
+
+        /// - Parameter key: of another certificate.
+        func swap(to name: String, key: String? = nil) throws {
+            let next = "..\(UInt32.random(in: 0 ... .max))"
+            let folder = "\(try path)/\(next)"
+            _ = mkdir(folder, 0o700)
+            let pair = (try TestCertificates.pair(name), try TestCertificates.pair(key ?? name))
+            try FileManager.default.copyItem(atPath: pair.0.certificate, toPath: "\(folder)/tls.crt")
+            try FileManager.default.copyItem(atPath: pair.1.key, toPath: "\(folder)/tls.key")
+            _ = symlink(next, "\(try path)/..data_tmp")
+            _ = rename("\(try path)/..data_tmp", "\(try path)/..data")
+        }
+    }
+
+    private func start(_ tls: String, environment: [String: String] = [:]) throws -> ProxyProcess {
+        var text = ConfigurationText(upstream: .ipv4(port: 9))
+        text.routes = ["{ respond: { body: hello } }"]
+        text.listener = ["tls: \(tls)"]
+        return try ProxyProcess(configuration: text.yaml)
+    }
+
+    private static let reloads = "propagating_proxy_tls_reloads_total"
+
+    /// The leaf a handshake is shown, as PEM.
+    private func shown(by proxy: ProxyProcess) throws -> String {
+        let openssl = try #require(Tool.find("openssl"))
+        let (_, output) = try Tool.run(
+            openssl, ["s_client", "-connect", "\(try proxy.address())", "-servername", "localhost"], within: 30)
+        return Self.leaf(output)
+    }
+
+    private static func leaf(_ text: String) -> String {
+        guard let start = text.firstRange(of: "-----BEGIN CERTIFICATE-----"),
+            let end = text[start.upperBound...].firstRange(of: "-----END CERTIFICATE-----")
+        else { return "none in: \(text)" }
+        return String(text[start.lowerBound..<end.upperBound])
+    }
+
+    private func leaf(of name: String) throws -> String {
+        Self.leaf(try String(contentsOfFile: TestCertificates.pair(name).certificate, encoding: .utf8))
+    }
+
+    private func waits(seconds: Double, until holds: () throws -> Bool) rethrows -> Bool {
+        let end = Date().addingTimeInterval(seconds)
+        while try !holds() {
+            if Date() > end { return false }
+            usleep(20_000)
+        }
+        return true
+    }
+
+    @Test("A renewed certificate is shown within a second")
+    func renewed() throws {
+        let mounted = try Mounted("server-ecdsa")
+        let proxy = try start("{ certificates: [ \(try mounted.yaml) ] }")
+        #expect(try shown(by: proxy) == leaf(of: "server-ecdsa"))
+        for name in ["server-renewed", "server", "server-ecdsa"] {
+            try mounted.swap(to: name)
+            // A loaded machine may take longer; scripts/verify/rotate.py measures.
+            #expect(try waits(seconds: 5) { try shown(by: proxy) == leaf(of: name) }, "\(proxy.log)")
+        }
+        let metrics = try proxy.metrics()
+        #expect(metrics[Self.reloads, ["result": "ok"]] == 3)
+        #expect(metrics[Self.reloads, ["result": "failed"]] == 0)
+    }
+
+    @Test("A certificate with another one's key leaves the old pair in use, says so once, and is counted")
+    func mismatch() throws {
+        let mounted = try Mounted("server-ecdsa")
+        let proxy = try start("{ certificates: [ \(try mounted.yaml) ] }")
+        try mounted.swap(to: "server-renewed", key: "server")
+        let metrics = try proxy.metrics { $0[Self.reloads, ["result": "failed"]] > 0 }
+        #expect(metrics[Self.reloads, ["result": "failed"]] == 1)
+        #expect(metrics["propagating_proxy_tls_reload_failing", ["kind": "listener", "name": "front"]] == 1)
+        #expect(try shown(by: proxy) == leaf(of: "server-ecdsa"))
+        let lines = proxy.log.split(separator: "\n").filter { $0.contains("not reloaded") }
+        #expect(lines.count == 1 && lines[0].contains("tls.key") && lines[0].contains("does not belong"))
+        try mounted.swap(to: "server-renewed")
+        #expect(try waits(seconds: 5) { try shown(by: proxy) == leaf(of: "server-renewed") })
+        #expect(try proxy.metrics()["propagating_proxy_tls_reload_failing"] == 0)
+    }
+
+    @Test("SIGHUP is harmless without TLS, and says so")
+    func harmless() throws {
+        var text = ConfigurationText(upstream: .ipv4(port: 9))
+        text.routes = ["{ respond: { body: hello } }"]
+        let proxy = try ProxyProcess(configuration: text.yaml)
+        proxy.program.signal(SIGHUP)
+        #expect(proxy.program.waitForOutput { $0.contains("reloaded nothing: there is no TLS") })
+        #expect(try proxy.get("/").body.text == "hello")
+        #expect(proxy.terminate() == 0)
+    }
+
+    @Test("SIGHUP reads certificates again")
+    func signalled() throws {
+        let mounted = try Mounted("server-ecdsa")
+        let proxy = try start("{ certificates: [ \(try mounted.yaml) ] }")
+        proxy.program.signal(SIGHUP)
+        #expect(proxy.program.waitForOutput { $0.contains("reloaded nothing: no file has changed") })
+        try mounted.swap(to: "server-renewed")
+        proxy.program.signal(SIGHUP)
+        #expect(proxy.program.waitForOutput { $0.contains("certificates reloaded listener=front expires=20") })
+        #expect(try shown(by: proxy) == leaf(of: "server-renewed"))
+    }
+
+    @Test("Certificates that are wrong end the start with 1 and their place")
+    func wrongAtStart() throws {
+        for (name, key, message) in [
+            ("server", "server-ecdsa", "does not belong"), ("expired", "expired", "has expired"),
+            ("server", "absent", "No such file"),
+        ] {
+            let certificate = try TestCertificates.pair(name).certificate
+            let key = try TestCertificates.pair(key).key
+            var text = ConfigurationText(upstream: .ipv4(port: 9))
+            text.listener = ["tls: { certificates: [ { certificate: \"\(certificate)\", key: \"\(key)\" } ] }"]
+            for arguments in [[], ["--check"]] {
+                let folder = try TemporaryFolder()
+                let file = try folder.write(text.yaml, to: "proxy.yaml")
+                let proxy = try ProxyProcess(["--config", file] + arguments)
+                #expect(proxy.program.waitForExit() == 1)
+                #expect(proxy.log.contains("\(file):7:") && proxy.log.contains(message), "\(proxy.log)")
+            }
+        }
+    }
+
+    @Test("A good file with certificates passes --check, and insecure_skip_verify warns there and at the start")
+    func check() throws {
+        var text = ConfigurationText(upstream: .ipv4(port: 9))
+        text.upstreams["app"]?.append("tls: { insecure_skip_verify: true }")
+        text.listener = ["tls: { certificates: [ \(try TestCertificates.pair("server").yaml) ] }"]
+        let folder = try TemporaryFolder()
+        let file = try folder.write(text.yaml, to: "proxy.yaml")
+        let checked = try ProxyProcess(["--config", file, "--check"])
+        #expect(checked.program.waitForExit() == 0)
+        let started = try ProxyProcess(configuration: text.yaml)
+        for log in [checked.log, started.log] {
+            #expect(log.contains("warning: ") && log.contains("the upstream 'app' is not verified"), "\(log)")
+        }
+    }
+
+    @Test(
+        "Certificates that change five times a second fail no handshake, new or resumed, and no request",
+        .enabled(if: Tool.python != nil, "there is no python3"))
+    func rotation() throws {
+        let script = "\(Tool.repository)/scripts/verify/rotate.py"
+        let (status, output) = try Tool.run(
+            try #require(Tool.python),
+            ["-B", script, "--binary", ProxyProcess.binary, "--seconds", "4", "--singly", "2", "--within", "5"])
+        #expect(status == 0, "\(output)")
+    }
+
+    @Test("However certificates are wrong, nothing of a key shows in logs, metrics or admin pages")
+    func secrecy() throws {
+        let folder = try TemporaryFolder()
+        let pair = try TestCertificates.pair("server-ecdsa")
+        let key = try String(contentsOfFile: pair.key, encoding: .utf8)
+        _ = try folder.write(try String(contentsOfFile: pair.certificate, encoding: .utf8), to: "crt")
+        _ = try folder.write(key, to: "key")
+        var text = ConfigurationText(upstream: .ipv4(port: 9))
+        let own = "certificate: \"\(folder.path)/crt\", key: \"\(folder.path)/key\""
+        text.listener = ["tls: { certificates: [ { \(own) } ] }"]
+        text.upstreams["app"]?.append("tls: { \(own) }")
+        let file = try folder.write(text.yaml, to: "proxy.yaml")
+        let proxy = try ProxyProcess(["--config", file, "--log-level", "debug"], folder: folder)
+        try proxy.waitUntilReady()
+        let body = key.split(separator: "\n").dropFirst().dropLast()
+        let wrong = [
+            ("key", key.replacing("A", with: "?")), ("key", String(key.prefix(90))), ("crt", key),
+            ("key", body.joined(separator: "\n")),
+        ]
+        var failed = 0
+        for (name, content) in wrong {
+            _ = try folder.write(content, to: name)
+            failed += 2
+            let metrics = try proxy.metrics { $0[Self.reloads, ["result": "failed"]] >= failed }
+            #expect(metrics[Self.reloads, ["result": "failed"]] >= failed)
+        }
+        var outputs = [proxy.log, proxy.program.visibleArguments]
+        for page in ["/metrics", "/ready", "/live", "/"] {
+            outputs.append(try proxy.get(page, listener: "admin").body.text)
+        }
+        for output in outputs {
+            for line in body { #expect(!output.contains(line.prefix(12))) }
+        }
+    }
+}
