@@ -16,9 +16,8 @@ extension HTTP2Session {
 
     /// A 1xx head goes at once; what comes behind it waits its turn. `false` when it is no head.
     func submitInterim(_ stream: HTTP2Stream) -> Bool {
-        let isGood = read(stream, isRequest: false)
-        stream.dropPending()
-        guard isGood else { return false }
+        defer { stream.dropPending() }  // not before its lines were copied
+        guard read(stream, isRequest: false) else { return false }
         unsafe nghttp2_submit_headers(handle, 0, stream.id, nil, lines.fields, lines.count, nil)
         touch()
         return true
@@ -88,7 +87,7 @@ extension HTTP2Session {
 
     private func submitTrailers(_ stream: HTTP2Stream) -> Bool {
         guard unsafe lendBytes(stream.sentTrailers, to: { unsafe lines.readTrailers($0) }) else { return false }
-        stream.sentTrailers.release()
+        defer { stream.sentTrailers.release() }  // not before its lines were copied
         return unsafe nghttp2_submit_trailer(handle, stream.id, lines.fields, lines.count) == 0
     }
 
@@ -129,11 +128,12 @@ extension HTTP2Session {
     func frameSent(_ frame: FrameNote) {
         switch frame.type {
         case NGHTTP2_HEADERS:
-            guard let stream = stream(frame.id) else { return }
-            stream.headSent = true
-            if frame.endsStream { endWritten(stream) }
+            withStream(frame.id) {
+                $0.headSent = true
+                if frame.endsStream { endWritten($0) }
+            }
         case NGHTTP2_DATA:
-            if frame.endsStream, let stream = stream(frame.id) { endWritten(stream) }
+            if frame.endsStream { withStream(frame.id) { endWritten($0) } }
         case NGHTTP2_RST_STREAM: resetSent(frame)
         case NGHTTP2_SETTINGS, NGHTTP2_PING:
             if frame.acknowledges { acknowledgementWritten() }
