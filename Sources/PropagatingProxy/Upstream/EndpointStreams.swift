@@ -10,7 +10,7 @@ extension EndpointPool {
         for session in sessions where session.mayOpen {
             if let connection = session.openStream() { return taken(connection) }
         }
-        guard capacity.mayOpen else { return .full }
+        guard capacity.makeRoom() else { return .full }
         switch connectSession() {
         case .success(let session):
             guard let connection = session.openStream() else { return .failed(.outOfBuffers, pool: nil) }
