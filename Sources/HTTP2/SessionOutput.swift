@@ -16,9 +16,8 @@ extension HTTP2Session {
 
     /// A 1xx head goes at once; what comes behind it waits its turn. `false` when it is no head.
     func submitInterim(_ stream: HTTP2Stream) -> Bool {
-        let isGood = read(stream, isRequest: false)
-        stream.dropPending()
-        guard isGood else { return false }
+        defer { stream.dropPending() }  // not before its lines were copied
+        guard read(stream, isRequest: false) else { return false }
         unsafe nghttp2_submit_headers(handle, 0, stream.id, nil, lines.fields, lines.count, nil)
         touch()
         return true
@@ -88,7 +87,7 @@ extension HTTP2Session {
 
     private func submitTrailers(_ stream: HTTP2Stream) -> Bool {
         guard unsafe lendBytes(stream.sentTrailers, to: { unsafe lines.readTrailers($0) }) else { return false }
-        stream.sentTrailers.release()
+        defer { stream.sentTrailers.release() }  // not before its lines were copied
         return unsafe nghttp2_submit_trailer(handle, stream.id, lines.fields, lines.count) == 0
     }
 

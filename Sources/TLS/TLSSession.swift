@@ -325,10 +325,13 @@ public final class TLSSession: Carrier {
 
     // MARK: Sending
 
+    /// A peer that has ended its direction, though without close_notify, may still read the answer.
+    private var maySend: Bool { failure == nil || failure == .truncated }
+
     public override func send(_ bytes: Span<UInt8>) -> WriteOutcome { send(bytes, Span()) }
 
     public override func send(_ first: Span<UInt8>, _ second: Span<UInt8>) -> WriteOutcome {
-        guard failure == nil, isEstablished, let socket else { return .failed(errno: EPIPE) }
+        guard maySend, isEstablished, let socket else { return .failed(errno: EPIPE) }
         switch flushSealed(socket) {
         case .all: break
         case .some: return .wouldBlock
@@ -339,7 +342,7 @@ public final class TLSSession: Carrier {
         holdsByteBack = false
         while taken < offered {
             let count = seal(first, second, from: taken)
-            guard count > 0 else { return failure == nil ? .wouldBlock : .failed(errno: errno(of: failure)) }
+            guard count > 0 else { return maySend ? .wouldBlock : .failed(errno: errno(of: failure)) }
             taken += count
             switch flushSealed(socket) {
             case .all: continue
@@ -418,7 +421,7 @@ public final class TLSSession: Carrier {
 
     /// Sends close_notify.
     public override func shutdownWrite() {
-        guard isEstablished, failure == nil, let socket else { return }
+        guard isEstablished, maySend, let socket else { return }
         guard unsafe SSL_get_shutdown(ssl) & SSL_SENT_SHUTDOWN == 0 else { return }
         _ = call { unsafe SSL_shutdown(ssl) }
         _ = flushSealed(socket)

@@ -72,17 +72,38 @@ struct GRPCInteropTests {
     }
 
     @Test("What both ends see is the same", arguments: cases)
-    func equal(_ wanted: Case) throws {
+    func equal(_ wanted: Case) throws { try compare(wanted) }
+
+    /// The four kinds of call, and what ends them early.
+    static let secureCases: Set = [
+        "large_unary", "client_streaming", "server_streaming", "ping_pong", "cancel_after_first_response", "metadata",
+        "status_and_message", "early_finish", "goaway_mid_load", "upstream_restart",
+    ]
+
+    @Test("It is with TLS on both sides too", arguments: cases.filter { secureCases.contains($0.name) })
+    func equalBySecure(_ wanted: Case) throws {
+        let folder = try TestCertificates.path("")
+        let pair = try TestCertificates.pair("server-ecdsa")
+        try compare(wanted, options: ["--server-tls", folder, "--proxy-tls", folder]) {
+            $0.listener.append("tls: { certificates: [\(pair.yaml)] }")
+            $0.upstreams["app"]?.append(SecureStage.yaml(try SecureStage.lines()))
+        }
+    }
+
+    private func compare(
+        _ wanted: Case, options: [String] = [], configure: (inout ConfigurationText) throws -> Void = { _ in }
+    ) throws {
         let folder = try TemporaryFolder()
         let addressFile = "\(folder.path)/address"
         let driver = try RunningProgram(
             try #require(Tool.python),
-            ["-u", "-B", Self.script, "--proxy", "@\(addressFile)", "--case", wanted.name])
+            ["-u", "-B", Self.script, "--proxy", "@\(addressFile)", "--case", wanted.name] + options)
         #expect(driver.waitForOutput(seconds: 60) { $0.contains("upstream-port ") && $0.contains("\n") })
         let port = try #require(driver.output.firstMatch(of: #/upstream-port (\d+)/#).flatMap { UInt16($0.1) })
         var text = ConfigurationText(upstream: .ipv4(port: port))
         text.workers = 2
         text.upstreams["app", default: []] += ["protocol: http2", "max_requests: 4096"]
+        try configure(&text)
         let proxy = try ProxyProcess(configuration: text.yaml, folder: folder)
         _ = try folder.write("\(proxy.address())\n", to: "address")
         let status = driver.waitForExit(seconds: 180)

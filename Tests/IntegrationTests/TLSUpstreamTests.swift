@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
+import Foundation
 import TestSupport
 import Testing
 
@@ -127,6 +128,30 @@ struct TLSUpstreamTests {
             #expect(stage.upstream.waitUntilIdle())
         }
         #expect(try stage.proxy.metrics()["propagating_proxy_upstream_errors_total"] == 0)
+    }
+
+    @Test("Other authorities in the file of ca count from the next connection on, without the old sessions")
+    func reload() throws {
+        let folder = try TemporaryFolder()
+        let file = "\(folder.path)/ca.pem"
+        func trust(_ name: String) throws {
+            let content = try String(contentsOfFile: TestCertificates.path(name), encoding: .utf8)
+            _ = try folder.write(content, to: "next")
+            #expect(rename("\(folder.path)/next", file) == 0)
+        }
+        try trust("root.pem")
+        let stage = try SecureStage(
+            tls: ["ca: \"\(file)\""], configure: { $0.upstreams["app"]?.append("max_idle: 0") })
+        #expect(try stage.proxy.exchange(request()).status == 200)
+        for (reloads, (name, status)) in [("unknown-ca.pem", 502), ("root.pem", 200)].enumerated() {
+            try trust(name)
+            let reloaded = try stage.proxy.metrics {
+                $0["propagating_proxy_tls_reloads_total", ["result": "ok"]] == reloads + 1
+            }
+            #expect(reloaded["propagating_proxy_tls_reloads_total", ["result": "ok"]] == reloads + 1)
+            #expect(try stage.proxy.exchange(request()).status == status)
+        }
+        #expect(try #require(stage.front).sessions.map(\.resumed) == [false, false])
     }
 
     // MARK: Ends

@@ -158,7 +158,8 @@ public struct ReportedSpan: Sendable, CustomStringConvertible {
         var found: [String: String] = [:]
         for pair in pairs {
             guard let value = try pair.messages(2).first else { continue }
-            found[pair.text(1)] = value.has(1) ? value.text(1) : "\(value.number(value.has(2) ? 2 : 3))"
+            found[pair.text(1)] =
+                value.has(1) ? value.text(1) : value.has(2) ? "\(value.number(2) != 0)" : "\(value.number(3))"
         }
         return found
     }

@@ -3,7 +3,10 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import meshconfig
+from envoyconfig import Config, mutual_tls
 from envoys import Envoys
 from processes import Programs, free_ports
 from productpage import productpage
@@ -13,10 +16,18 @@ from webapp import Address, App
 CALLS = {"details": (), "ratings": (), "reviews": ("ratings",), "productpage": ("details", "reviews", "ratings")}
 
 
+def gateway_tls(certificates: Path) -> Config:
+    """Mutual TLS with what scripts/make-test-certs has made there."""
+    files = (certificates / name for name in ("server-ecdsa.pem", "server-ecdsa.key", "root.pem"))
+    return mutual_tls(*map(str, files))
+
+
 class Mesh:
     """The running mesh; `gateway_port` is the way in."""
 
-    def __init__(self, programs: Programs, collector_port: int, gateway_port: int, reviews_version: str) -> None:
+    def __init__(
+        self, programs: Programs, collector_port: int, gateway_port: int, reviews_version: str, certificates: Path | None
+    ) -> None:
         names = list(CALLS)
         ports = iter(free_ports(3 * len(names) + 2))
         inbound = {name: next(ports) for name in names}
@@ -47,7 +58,9 @@ class Mesh:
             )
             self._envoys.start(f"sidecar-{name}", config, admin)
         admin = next(ports)
-        config = meshconfig.gateway(self.gateway_port, admin, collector_port, inbound["productpage"])
+        config = meshconfig.gateway(
+            self.gateway_port, admin, collector_port, inbound["productpage"], certificates and gateway_tls(certificates)
+        )
         self._envoys.start("gateway", config, admin)
 
     def wait_until_ready(self) -> None:

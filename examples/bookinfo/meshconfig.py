@@ -10,8 +10,8 @@ GATEWAY_PREFIXES = ("/static", "/api/v1/products")
 GATEWAY_PATHS = ("/productpage", "/login", "/logout")
 
 
-def gateway(port: int, admin: int, collector: int, productpage: int) -> Config:
-    """The ingress gateway: Bookinfo's five public paths, everything else 404."""
+def gateway(port: int, admin: int, collector: int, productpage: int, tls: Config | None = None) -> Config:
+    """The ingress gateway: Bookinfo's five public paths, everything else 404; with `tls` it ends that."""
     matches = [{"path": path} for path in GATEWAY_PATHS] + [{"prefix": prefix} for prefix in GATEWAY_PREFIXES]
     name = outbound_name("productpage")
     return node(
@@ -27,6 +27,7 @@ def gateway(port: int, admin: int, collector: int, productpage: int) -> Config:
                 hosts=[host("*:80", ["*"], [route(match, name, _operation("productpage")) for match in matches])],
                 spawn_upstream_span=True,
                 edge=True,
+                tls=tls,
             )
         ],
         clusters=[cluster(name, productpage)],

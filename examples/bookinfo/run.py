@@ -12,6 +12,7 @@ import argparse
 import http.client
 import json
 import os
+import subprocess
 import sys
 import time
 from pathlib import Path
@@ -44,26 +45,30 @@ def arguments() -> argparse.Namespace:
         "--gateway-port", type=int, default=0, help="the gateway's port, e.g. 31990 (default: a free one)"
     )
     parser.add_argument("--reviews", choices=("v2", "v3"), default="v2", help="black or red stars")
+    parser.add_argument("--mtls", action="store_true", help="mutual TLS to the gateway, with certificates made for the run")
     parser.add_argument("--keep", action="store_true", help="leave everything running until Ctrl-C")
     parser.add_argument("--json", action="store_true", help="print one JSON document in place of the picture")
     parser.add_argument("--screenshot", type=Path, metavar="FILE", help="PNG of Zipkin's page of the trace")
     options = parser.parse_args()
     if options.requests < 1:
         parser.error("--requests must be at least 1")
+    if options.mtls and options.encoding == "otlp":
+        parser.error("--mtls has a configuration for Zipkin's encodings only")
     if options.screenshot and not (os.environ.get("ZIPKIN_JAR") and options.encoding != "otlp"):
         parser.error("--screenshot needs ZIPKIN_JAR and an encoding that Zipkin takes")
     return options
 
 
 def start_proxy(
-    programs: Programs, options: argparse.Namespace, gateway_port: int, backend: Backend
+    programs: Programs, options: argparse.Namespace, gateway_port: int, backend: Backend, certificates: Path | None
 ) -> tuple[Program, int]:
     """Starts the proxy with the drop-in configuration; only its environment differs from the tutorial's."""
     port, admin = free_ports(2)
     port = options.port or port
     collector = backend.otlp_port if options.encoding == "otlp" else backend.zipkin_port
     endpoint = f"http://127.0.0.1:{collector}{ENCODINGS[options.encoding]}"
-    config = HERE / ("external-proxy-otlp.yaml" if options.encoding == "otlp" else "external-proxy.yaml")
+    kind = "-otlp" if options.encoding == "otlp" else "-mtls" if certificates else ""
+    config = HERE / f"external-proxy{kind}.yaml"
     program = programs.start(
         "propagating-proxy",
         [find_proxy(options.proxy), "--config", str(config)],
@@ -74,10 +79,18 @@ def start_proxy(
             "ZIPKIN_ENDPOINT": endpoint,
             "ZIPKIN_ENCODING": options.encoding,
             "OTLP_ENDPOINT": endpoint,
+            "CERTIFICATES": str(certificates or ""),
         },
     )
     program.wait_for_port(port, timeout=10)
     return program, port
+
+
+def make_certificates(programs: Programs) -> Path:
+    """An authority, and what the gateway and the proxy show each other."""
+    directory = programs.directory / "certificates"
+    subprocess.run([HERE.parent.parent / "scripts/make-test-certs", directory], check=True)
+    return directory
 
 
 def request_page(port: int) -> str:
@@ -155,10 +168,11 @@ def run(options: argparse.Namespace, programs: Programs, say: Say) -> int:
     backend = choose_backend(programs, options.encoding, say)
     mesh: Mesh | None = None
     try:
-        mesh = Mesh(programs, backend.zipkin_port, options.gateway_port, options.reviews)
+        certificates = make_certificates(programs) if options.mtls else None
+        mesh = Mesh(programs, backend.zipkin_port, options.gateway_port, options.reviews, certificates)
         mesh.wait_until_ready()
         backend.wait_until_ready()
-        proxy, port = start_proxy(programs, options, mesh.gateway_port, backend)
+        proxy, port = start_proxy(programs, options, mesh.gateway_port, backend, certificates)
         say(f"{backend.description}; gateway on port {mesh.gateway_port}")
         say(f"propagating-proxy on port {port}, reporting {options.encoding}")
         problems = [problem for problem in (request_page(port) for _ in range(options.requests)) if problem]

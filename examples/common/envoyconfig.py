@@ -45,6 +45,7 @@ def listener(
     spawn_upstream_span: bool = False,
     edge: bool = False,
     random_sampling: float = 0,
+    tls: Config | None = None,
 ) -> Config:
     """A listener for HTTP/1.1 and, by prior knowledge, HTTP/2; `spawn_upstream_span` as today's gateways have it."""
     manager = {
@@ -67,8 +68,29 @@ def listener(
         "address": _socket(port),
         "traffic_direction": direction,
         "filter_chains": [
-            {"filters": [{"name": "envoy.filters.network.http_connection_manager", "typed_config": manager}]}
+            {
+                "filters": [{"name": "envoy.filters.network.http_connection_manager", "typed_config": manager}],
+                **({"transport_socket": tls} if tls else {}),
+            }
         ],
+    }
+
+
+def mutual_tls(certificate: str, key: str, authority: str) -> Config:
+    """For a listener: callers show a certificate of that authority; each text names a PEM file."""
+    return {
+        "name": "envoy.transport_sockets.tls",
+        "typed_config": {
+            "@type": _TYPE + "extensions.transport_sockets.tls.v3.DownstreamTlsContext",
+            "require_client_certificate": True,
+            "common_tls_context": {
+                "alpn_protocols": ["h2", "http/1.1"],
+                "tls_certificates": [
+                    {"certificate_chain": {"filename": certificate}, "private_key": {"filename": key}}
+                ],
+                "validation_context": {"trusted_ca": {"filename": authority}},
+            },
+        },
     }
 
 

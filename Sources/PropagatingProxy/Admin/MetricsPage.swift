@@ -20,7 +20,7 @@ struct MetricsPage {
         page.writeLatency()
         page.writeCalls()
         page.writeConnections()
-        page.writeHandshakes()
+        page.writeCallerHandshakes()
         page.writeUpstreams()
         endpoints.write(into: &page.text)
         page.writeDecisions()
@@ -105,7 +105,7 @@ struct MetricsPage {
     }
 
     /// Of the failures a listener has seen.
-    private mutating func writeHandshakes() {
+    private mutating func writeCallerHandshakes() {
         text.family("tls_handshakes_total", .counter, "TLS handshakes with callers, by listener and result.")
         let results = MetricNames.handshakeResults
         for (listener, name) in names.tlsListeners.enumerated() {

@@ -154,14 +154,14 @@ final class WorkerMetrics: Sendable {
     // MARK: TLS
 
     /// A handshake with a caller has ended well.
-    func handshakeEnded(listener: UInt16, isResumed: Bool) { handshake(listener, isResumed ? 1 : 0) }
+    func handshakeEnded(listener: UInt16, isResumed: Bool) { callerHandshake(listener, isResumed ? 1 : 0) }
 
-    func handshakeFailed(listener: UInt16, _ failure: TLSFailure) { handshake(listener, 2 + Int(failure.rawValue)) }
+    func handshakeFailed(listener: UInt16, _ failure: TLSFailure) { callerHandshake(listener, 2 + Int(failure.rawValue)) }
 
     /// Handshakes that wait for their turn; noted about once a second.
     func handshakes(waiting count: Int) { set(.handshakesWaiting, count) }
 
-    private func handshake(_ listener: UInt16, _ result: Int) {
+    private func callerHandshake(_ listener: UInt16, _ result: Int) {
         guard listener < names.tlsListeners.count else { return }
         let results = MetricNames.handshakeResults
         add(names.handshakes + Int(listener) * results.count, result, results)

@@ -3,10 +3,13 @@
 """gRPC calls of every kind, each made to a server directly and through a proxy: what both ends see must be the same.
 
   grpc_interop.py --upstream-port PORT --proxy HOST:PORT|@FILE [--case NAME …] [--may-add PREFIX,…] [--json FILE] [-v]
+                  [--server-tls DIR] [--proxy-tls DIR]
   grpc_interop.py --list
 
 The proxy must send every call to 127.0.0.1:PORT; a case's server listens there while the case runs. Port 0 takes a free
 one and prints it; --proxy @FILE waits until FILE names the proxy's address. Callers and servers are grpcio's.
+With --server-tls the servers speak TLS, and so does a direct caller; with --proxy-tls whoever calls the proxy. DIR is what
+scripts/make-test-certs makes.
 Exit status 0 when all cases were equal, 1 otherwise, 64 without grpcio.
 """
 
@@ -37,6 +40,15 @@ ADDED = ("x-b3-", "b3", "traceparent", "tracestate", "x-request-id", "x-forwarde
 """What a proxy may add to a request's metadata; --may-add names more, for both directions."""
 MAY_ADD = []
 CASE_SECONDS = 30
+
+
+class SECURE:
+    """Folders of certificates where TLS is spoken."""
+
+    server = None
+    proxy = None
+    proxy_address = None
+
 
 
 # MARK: What was seen
@@ -202,7 +214,12 @@ async def serving(port, options=UNLIMITED):
     server.add_generic_rpc_handlers((behaviour.handlers(),))
     for attempt in itertools.count():
         try:
-            server.add_insecure_port(f"127.0.0.1:{port}")
+            address = f"127.0.0.1:{port}"
+            if SECURE.server:
+                pair = [(SECURE.server / f"server-ecdsa.{kind}").read_bytes() for kind in ("key", "pem")]
+                server.add_secure_port(address, grpc.ssl_server_credentials([pair]))
+            else:
+                server.add_insecure_port(address)
             break
         except RuntimeError:
             # The one before may need a moment to let go of the port.
@@ -227,7 +244,13 @@ class Caller:
     def __init__(self, target, options=()):
         further = [("grpc.use_local_subchannel_pool", 1), ("grpc.initial_reconnect_backoff_ms", 100),
                    ("grpc.max_reconnect_backoff_ms", 500)]
-        self.channel = grpc.aio.insecure_channel(target, [*UNLIMITED, *further, *options])
+        options = [*UNLIMITED, *further, *options]
+        directory = SECURE.proxy if target == SECURE.proxy_address else SECURE.server
+        if directory:
+            trust = grpc.ssl_channel_credentials((directory / "root.pem").read_bytes())
+            self.channel = grpc.aio.secure_channel(target, trust, options)
+        else:
+            self.channel = grpc.aio.insecure_channel(target, options)
 
     async def __aenter__(self):
         return self
@@ -615,7 +638,8 @@ class Child:
 
     async def __aenter__(self):
         self.process = await asyncio.create_subprocess_exec(
-            sys.executable, "-u", "-B", __file__, "--serve", str(self.port), stdout=asyncio.subprocess.PIPE)
+            sys.executable, "-u", "-B", __file__, "--serve", str(self.port),
+            *(["--server-tls", str(SECURE.server)] if SECURE.server else []), stdout=asyncio.subprocess.PIPE)
         await self.process.stdout.readline()
         return self
 
@@ -745,9 +769,12 @@ def main():
     parser.add_argument("--list", action="store_true")
     parser.add_argument("--serve", type=int, help=argparse.SUPPRESS)
     parser.add_argument("--age", type=int, default=0, help=argparse.SUPPRESS)
+    parser.add_argument("--server-tls", type=pathlib.Path, metavar="DIR")
+    parser.add_argument("--proxy-tls", type=pathlib.Path, metavar="DIR")
     parser.add_argument("-v", action="store_true")
     options = parser.parse_args()
     MAY_ADD.extend(filter(None, options.may_add.split(",")))
+    SECURE.server, SECURE.proxy = options.server_tls, options.proxy_tls
     if options.list:
         print("\n".join(CASES))
         return 0
@@ -756,7 +783,7 @@ def main():
         return 0
     port = options.upstream_port or free_port()
     print(f"upstream-port {port}", flush=True)
-    proxy = proxy_address(options.proxy)
+    proxy = SECURE.proxy_address = proxy_address(options.proxy)
     verdicts = []
     for name in options.case or CASES:
         verdict = asyncio.run(judge(name, proxy, port))
