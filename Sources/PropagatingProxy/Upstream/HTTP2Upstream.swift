@@ -44,8 +44,6 @@ final class HTTP2Upstream: HTTP2Connection {
         }
     }
 
-    /// Whether the peer allows one more stream.
-    var mayOpen: Bool { isOpen && session.mayOpen }
     var isIdle: Bool { session.streamCount == 0 }
     /// Of its TLS, for spans.
     var security: SpanSecurity { SpanSecurity(tls) }
@@ -127,7 +125,7 @@ final class HTTP2Upstream: HTTP2Connection {
 
     override func settle() {
         tls?.keepTicket()
-        if session.goAwayReceived != nil || pool.isRetired {
+        if session.goAwayReceived != nil || pool.isRetired || !pool.speaksHTTP2 {
             if isIdle { return lose() }
         }
         if isBlocked {
