@@ -9,20 +9,13 @@ the smallest and largest, and its ratio to the first peer. Ours traces every req
 replies were not all 200 is thrown out. Compare rows of one run only. Needs, from Debian: nghttp2-client, nghttp2-server, nginx-light; peers that are absent are left out.
 """
 import argparse
-import http.server
-import os
-import pathlib
 import re
-import shutil
-import socket
 import statistics
 import subprocess
 import tempfile
-import threading
-import time
 
-REPOSITORY = pathlib.Path(__file__).resolve().parent.parent
-BODY = b"abcdefghijklmnopqrst"
+from bed import BODY, REPOSITORY, Bed, cpu_nanoseconds, free_ports, peak_mebibytes, wait_for, which
+
 # name: (h2load's arguments, the proxy's port for it)
 SCENARIOS = {
     "h2c>h1": (["-c16", "-m32"], "h1"),
@@ -32,70 +25,17 @@ SCENARIOS = {
 }
 
 
-def free_ports(count):
-    sockets = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]
-    ports = [one.getsockname()[1] for one in sockets]
-    for one in sockets:
-        one.close()
-    return ports
-
-
-class Sink(http.server.BaseHTTPRequestHandler):
-    """Takes spans and counts the posts' bytes."""
-
-    protocol_version = "HTTP/1.1"
-    byte_count = 0
-
-    def do_POST(self):
-        left = int(self.headers["Content-Length"])
-        Sink.byte_count += left
-        while left > 0:
-            left -= len(self.rfile.read(min(left, 1 << 20)))
-        self.send_response(202)
-        self.send_header("Content-Length", "0")
-        self.end_headers()
-
-    def log_message(self, *_):
-        pass
-
-
-class Bench:
+class Bench(Bed):
     def __init__(self, options, folder):
-        self.options, self.folder, self.started = options, pathlib.Path(folder), []
-        cores = sorted(os.sched_getaffinity(0))
-        self.proxy_core = str(cores[-1])
-        self.other_cores = ",".join(map(str, cores[:-1] or cores))
-        self.up1, self.up2, self.sink = free_ports(3)
-
-    def start(self, command, core=None):
-        process = subprocess.Popen(["taskset", "-c", core or self.other_cores, *command],
-                                   stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-        self.started.append(process)
-        return process
-
-    def stop(self, process):
-        process.kill()
-        process.wait()
-        self.started.remove(process)
-
-    def file(self, name, text):
-        path = self.folder / name
-        path.write_text(text)
-        return str(path)
+        super().__init__(folder)
+        self.options = options
 
     def upstreams(self):
         (self.folder / "www").mkdir()
         (self.folder / "www" / "0k").write_bytes(BODY)
-        nginx = self.file("up.conf", f"""daemon off; master_process off; worker_processes 1; pid {self.folder}/up.pid; error_log /dev/null;
-events {{ worker_connections 4096; }}
-http {{ access_log off; keepalive_requests 1000000000; client_body_temp_path {self.folder}; proxy_temp_path {self.folder}; fastcgi_temp_path {self.folder};
-uwsgi_temp_path {self.folder}; scgi_temp_path {self.folder};
-server {{ listen 127.0.0.1:{self.up1}; location / {{ return 200 "{BODY.decode()}"; }} }} }}""")
-        self.start([which("nginx"), "-c", nginx])
+        self.up1, self.spans, (self.up2,) = self.upstream(), self.sink(), free_ports(1)
         self.start([which("nghttpd"), "--no-tls", "-a", "127.0.0.1", "-d", str(self.folder / "www"), "-m", "1000", str(self.up2)])
-        server = http.server.ThreadingHTTPServer(("127.0.0.1", self.sink), Sink)
-        server.handle_error = lambda *_: None  # a proxy that is stopped closes as it likes
-        threading.Thread(target=server.serve_forever, daemon=True).start()
+        wait_for(self.up2)
 
     # Each gives its command and its port by upstream.
 
@@ -109,7 +49,7 @@ listeners:
 upstreams:
   app1: {{ endpoints: ["127.0.0.1:{self.up1}"] }}
   app2: {{ endpoints: ["127.0.0.1:{self.up2}"], protocol: http2 }}
-tracing: {{ sampling: {{ percent: 100 }}, exporters: [{{ zipkin: {{ endpoint: "http://127.0.0.1:{self.sink}/api/v2/spans", encoding: v2-proto }} }}] }}
+tracing: {{ sampling: {{ percent: 100 }}, exporters: [{{ zipkin: {{ endpoint: "http://127.0.0.1:{self.spans}/api/v2/spans", encoding: v2-proto }} }}] }}
 admin: {{ address: "127.0.0.1:{admin}" }}
 log: {{ level: error }}
 """)
@@ -142,20 +82,15 @@ listen b
 """)
         return [which("haproxy"), "-db", "-f", config], {"h1": h1, "h2": h2}
 
-    def nginx(self):
+    def nginx_peer(self):
         port, = free_ports(1)
-        config = self.file("nginx.conf", f"""daemon off; master_process off; worker_processes 1; pid {self.folder}/nginx.pid; error_log /dev/null;
-events {{ worker_connections 8192; }}
-http {{ access_log off; keepalive_requests 1000000000; client_body_temp_path {self.folder}; proxy_temp_path {self.folder}; fastcgi_temp_path {self.folder};
-uwsgi_temp_path {self.folder}; scgi_temp_path {self.folder};
-upstream up {{ server 127.0.0.1:{self.up1}; keepalive 4096; keepalive_requests 1000000000; }}
+        return self.nginx("nginx", f"""upstream up {{ server 127.0.0.1:{self.up1}; keepalive 4096; keepalive_requests 1000000000; }}
 server {{ listen 127.0.0.1:{port} http2; http2_max_requests 1000000000;
-location / {{ proxy_pass http://up; proxy_http_version 1.1; proxy_set_header Connection ""; }} }} }}""")
-        return [which("nginx"), "-c", config], {"h1": port}
+location / {{ proxy_pass http://up; proxy_http_version 1.1; proxy_set_header Connection ""; }} }}"""), {"h1": port}
 
     def targets(self):
         made = {"ours": self.ours, "nghttpx": lambda: self.nghttpx("h1"), "nghttpx to h2": lambda: self.nghttpx("h2"),
-                "haproxy": self.haproxy, "nginx": self.nginx}
+                "haproxy": self.haproxy, "nginx": self.nginx_peer}
         for name, make in made.items():
             program = name.split()[0]
             if program != "ours" and (not which(program) or self.options.peer and program not in self.options.peer):
@@ -185,8 +120,6 @@ location / {{ proxy_pass http://up; proxy_http_version 1.1; proxy_set_header Con
 
     def run(self):
         self.upstreams()
-        for port in (self.up1, self.up2):
-            wait_for(port)
         for scenario in self.options.scenario or SCENARIOS:
             rows = {}
             for _ in range(self.options.rounds):
@@ -194,24 +127,6 @@ location / {{ proxy_pass http://up; proxy_http_version 1.1; proxy_set_header Con
                     if row := self.measure(target, scenario):
                         rows.setdefault(name, []).append(row)
             show(scenario, rows)
-
-    def end(self):
-        for process in list(self.started):
-            self.stop(process)
-
-
-def which(program):
-    return shutil.which(program, path=os.environ.get("PATH", "") + ":/usr/sbin")
-
-
-def wait_for(port):
-    for _ in range(200):
-        try:
-            socket.create_connection(("127.0.0.1", port), 1).close()
-            return
-        except OSError:
-            time.sleep(0.05)
-    raise SystemExit(f"nothing listens on port {port}")
 
 
 def load(arguments, seconds, url, cores):
@@ -225,14 +140,6 @@ def load(arguments, seconds, url, cores):
     if good < succeeded or not succeeded or failed.groups() != ("0", "0"):
         return 0, rate, "; ".join(line for line in out.splitlines() if line.startswith(("requests:", "status codes:")))
     return succeeded, rate, None
-
-
-def cpu_nanoseconds(pid):
-    return sum(int(path.read_text().split()[0]) for path in pathlib.Path(f"/proc/{pid}/task").glob("*/schedstat"))
-
-
-def peak_mebibytes(pid):
-    return int(re.search(r"VmHWM:\s+(\d+)", pathlib.Path(f"/proc/{pid}/status").read_text())[1]) / 1024
 
 
 def show(scenario, rows):

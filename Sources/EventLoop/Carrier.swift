@@ -5,9 +5,15 @@
 ///
 /// It has its socket's duties towards the owner of the connection: it answers at once, never blocks, and calls
 /// ``Socket/carrierReady(_:)`` when something has changed since it last answered `wouldBlock`.
+@safe
 open class Carrier {
-    /// The socket whose bytes these are; `nil` before one is made and after it has closed.
-    public final var socket: Socket?
+    /// The socket whose bytes these are; `nil` before one is made and after it has closed. Not retained: a socket
+    /// takes itself away before it ends.
+    public final var socket: Socket? {
+        get { unsafe carried?.takeUnretainedValue() }
+        set { unsafe carried = newValue.map { unsafe Unmanaged.passUnretained($0) } }
+    }
+    private var carried: Unmanaged<Socket>?
 
     public init() {}
 

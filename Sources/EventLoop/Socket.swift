@@ -16,12 +16,16 @@ import Glibc
 open class Socket {
     /// The loop whose thread owns this socket.
     public let loop: EventLoop
+    /// The loop's; reached through it, it would be counted for each call.
+    private let wheel: TimerWheel
     /// -1 once closed, and when the bytes are carried by something else.
     private var descriptor: CInt
     /// Two `struct event`: reading, writing; `nil` without a descriptor.
     private let events: UnsafeMutablePointer<event>?
     /// In place of the kernel, or between it and the owner; `nil` for a plain socket.
     public final private(set) var carrier: Carrier?
+    /// The same in place of the kernel: its connection holds it while it has a socket, so a call counts no reference.
+    private var stream: Unmanaged<Carrier>?
     /// Whether ``close()`` has not been called.
     public final private(set) var isOpen = true
     private var timer: TimerWheel.Index
@@ -45,6 +49,7 @@ open class Socket {
     ///   already is told soon.
     public init(_ descriptor: consuming Descriptor, carrier: Carrier? = nil, on loop: EventLoop) {
         self.loop = loop
+        wheel = loop.wheel
         self.descriptor = descriptor.release()
         let events = UnsafeMutablePointer<event>.allocate(capacity: 2)
         unsafe self.events = events
@@ -54,7 +59,7 @@ open class Socket {
         unsafe event_assign(events, loop.base, self.descriptor, onRead, socketReady, context)
         unsafe event_assign(events + 1, loop.base, self.descriptor, Int16(EV_WRITE | EV_ET), socketReady, context)
         unsafe event_add(events, nil)
-        timer = loop.wheel.add(self)
+        timer = wheel.add(self)
         if let carrier { put(carrier) }
     }
 
@@ -69,12 +74,14 @@ open class Socket {
     /// A socket without a descriptor: every byte goes through the carrier.
     public init(carrier: Carrier, on loop: EventLoop) {
         self.loop = loop
+        wheel = loop.wheel
         descriptor = -1
         unsafe events = nil
         timer = -1
+        unsafe stream = Unmanaged.passUnretained(carrier)
         self.carrier = carrier
         carrier.socket = self
-        timer = loop.wheel.add(self)
+        timer = wheel.add(self)
     }
 
     /// Ends what this socket carries and keeps its registrations, for ``reopen(carrier:)``. Only of a socket
@@ -82,12 +89,15 @@ open class Socket {
     ///
     /// - Parameter isCut: see ``Carrier/close(isCut:)``.
     public final func rest(isCut: Bool) {
-        guard isOpen, let carrier else { return }
-        loop.wheel.setDeadline(timer, milliseconds: nil)
+        guard isOpen, let stream = unsafe stream else { return }
+        wheel.setDeadline(timer, milliseconds: nil)
         isOpen = false
-        self.carrier = nil
-        carrier.socket = nil
-        carrier.close(isCut: isCut)
+        unsafe stream._withUnsafeGuaranteedRef {
+            $0.socket = nil
+            $0.close(isCut: isCut)
+        }
+        unsafe self.stream = nil
+        carrier = nil
     }
 
     /// As if made anew.
@@ -96,6 +106,7 @@ open class Socket {
         isOpen = true
         mayRead = false
         peerHasEnded = false
+        unsafe stream = Unmanaged.passUnretained(carrier)
         self.carrier = carrier
         carrier.socket = self
     }
@@ -110,7 +121,7 @@ open class Socket {
             mayRead = true
         }
         if readiness.contains(.readable) { mayRead = true }
-        if let carrier, descriptor >= 0 { tell(carrier, readiness) }
+        if descriptor >= 0, let carrier { tell(carrier, readiness) }
         ioReady(readiness)
     }
 
@@ -142,11 +153,14 @@ open class Socket {
     /// Calls ``deadlinePassed()`` after so many milliseconds, up to 300 ms late; `nil` clears it.
     public final func setDeadline(milliseconds: Int?) {
         guard isOpen else { return }
-        loop.wheel.setDeadline(timer, milliseconds: milliseconds)
+        wheel.setDeadline(timer, milliseconds: milliseconds)
     }
 
     /// One `recv` into the buffer's free space.
     public final func receive(into buffer: inout Buffer) -> ReadOutcome {
+        if let stream = unsafe stream {
+            return unsafe stream._withUnsafeGuaranteedRef { receive(into: &buffer, from: $0) }
+        }
         if let carrier { return receive(into: &buffer, from: carrier) }
         return receive(into: &buffer, mayRead: &mayRead)
     }
@@ -192,6 +206,7 @@ open class Socket {
 
     /// One `send`. Never raises SIGPIPE.
     public final func send(_ bytes: Span<UInt8>) -> WriteOutcome {
+        if let stream = unsafe stream { return unsafe stream._withUnsafeGuaranteedRef { $0.send(bytes) } }
         if let carrier { return carrier.send(bytes) }
         return kernelSend(bytes)
     }
@@ -220,6 +235,7 @@ open class Socket {
     /// Ends our direction; the peer reads an end of stream after what was sent.
     public final func shutdownWrite() {
         guard isOpen else { return }
+        if let stream = unsafe stream { return unsafe stream._withUnsafeGuaranteedRef { $0.shutdownWrite() } }
         carrier?.shutdownWrite()
         guard descriptor >= 0 else { return }
         shutdownIsDue = true
@@ -297,6 +313,7 @@ open class Socket {
     }
 
     private func forget(_ carrier: Carrier) {
+        unsafe stream = nil
         self.carrier = nil
         carrier.socket = nil
     }
@@ -312,7 +329,7 @@ open class Socket {
     }
 
     private func forgetDeadline() {
-        if timer >= 0 { loop.wheel.remove(timer) }
+        if timer >= 0 { wheel.remove(timer) }
         timer = -1
     }
 

@@ -70,6 +70,7 @@ final class TimerWheel {
     }
 
     /// - Parameter milliseconds: rounded up to whole ticks; `nil` means never.
+    @inline(never)  // inlined, it counts references to the wheel
     func setDeadline(_ index: Index, milliseconds: Int?) {
         guard let milliseconds else {
             entries[Int(index)].deadline = 0  // the slot drops it when it comes up

@@ -6,20 +6,34 @@ struct NameWords: BitwiseCopyable {
     let second: Word
     let third: Word
 
+    /// The name has 2 to 24 bytes.
+    // bounded: by the name
+    @inline(__always)
     init(_ bytes: Span<UInt8>, _ name: ByteRange) {
-        first = foldedWord(bytes, name, from: 0)
-        second = foldedWord(bytes, name, from: 8)
-        third = foldedWord(bytes, name, from: 16)
+        let (start, count) = (Int(name.start), Int(name.count))
+        guard count >= 8 else {
+            first = folded(Word(bytes, at: start, count: count), count)
+            (second, third) = (Word(bits: 0), Word(bits: 0))
+            return
+        }
+        first = folded(Word(bytes, at: start), 8)
+        second = count > 8 ? tail(bytes, end: start + min(count, 16), count: min(count, 16) - 8) : Word(bits: 0)
+        third = count > 16 ? tail(bytes, end: start + min(count, 24), count: min(count, 24) - 16) : Word(bits: 0)
     }
+}
+
+/// The last `count` of eight bytes, 1 to 8 of them.
+@inline(__always)
+private func tail(_ bytes: Span<UInt8>, end: Int, count: Int) -> Word {
+    let eight = Word(bytes, at: end - 8)
+    return folded(Word(bits: eight.bits &>> UInt64(truncatingIfNeeded: 64 &- 8 &* count)), count)
 }
 
 /// Letters in lower case, and zeros behind the name.
 ///
 /// Setting bit 5 maps no other `tchar` to a letter, a digit or a hyphen, and our names have no others.
-private func foldedWord(_ bytes: Span<UInt8>, _ name: ByteRange, from start: Int) -> Word {
-    let count = min(Int(name.count) - start, 8)
-    guard count > 0 else { return Word(bits: 0) }
-    let mask = UInt64.max >> UInt64(64 - 8 * count)
-    return Word(
-        bits: (Word(bytes, at: Int(name.start) + start, count: count).bits | 0x2020_2020_2020_2020) & mask)
+@inline(__always)
+private func folded(_ word: Word, _ count: Int) -> Word {
+    let mask = UInt64.max &>> UInt64(truncatingIfNeeded: 64 &- 8 &* count)
+    return Word(bits: (word.bits | 0x2020_2020_2020_2020) & mask)
 }

@@ -41,9 +41,10 @@ public final class HTTP2Session {
     /// All there ever were: in use, and waiting to be used again.
     private var slots: [HTTP2Stream] = []
     private var spare: [Int] = []
-    private var news: [Int] = []
-    private var nextNews = 0
-    private var due: [Int] = []
+    // The session holds its streams as long as it lives, so these lists count no references.
+    private var news: [Unmanaged<HTTP2Stream>] = unsafe []
+    private var newsTaken = 0
+    private var due: [Unmanaged<HTTP2Stream>] = unsafe []
     /// Streams that libnghttp2 or a socket knows.
     public private(set) var streamCount = 0
     /// Streams opened by us that are not closed.
@@ -195,30 +196,41 @@ public final class HTTP2Session {
 
     /// A stream with something to say since it was last asked; `nil` when there is none. To be asked after every
     /// ``receive(_:nowMicroseconds:)``, every ``write(into:)`` and after ``connectionLost()``.
-    public func takeNews() -> HTTP2Stream? {
-        while nextNews < news.count {
-            let stream = slots[news[nextNews]]  // bounded: news holds places in slots
-            nextNews += 1
-            stream.isInNews = false
-            guard stream.session != nil, !stream.isDetached else { continue }
-            if stream.isUntold, stream.failure != 0 {
-                stream.close(isCut: true)
-                continue
-            }
-            stream.isNew = stream.isUntold
-            stream.isTold = true
-            stream.readiness = stream.news
-            stream.news = []
-            return stream
+    public func takeNews() -> HTTP2Stream? { unsafe nextNews()?.takeUnretainedValue() }
+
+    /// The same for all streams there are, one after another.
+    public func tellNews(to told: (HTTP2Stream) -> Void) {
+        while let stream = unsafe nextNews() { unsafe stream._withUnsafeGuaranteedRef(told) }
+    }
+
+    private func nextNews() -> Unmanaged<HTTP2Stream>? {
+        while unsafe newsTaken < news.count {
+            let next = unsafe news[newsTaken]  // bounded: just compared
+            newsTaken += 1
+            if unsafe next._withUnsafeGuaranteedRef(isWorthTelling) { return unsafe next }
         }
-        news.removeAll(keepingCapacity: true)
-        nextNews = 0
+        unsafe news.removeAll(keepingCapacity: true)
+        newsTaken = 0
         return nil
+    }
+
+    private func isWorthTelling(_ stream: HTTP2Stream) -> Bool {
+        stream.isInNews = false
+        guard stream.hasSession, !stream.isDetached else { return false }
+        if stream.isUntold, stream.failure != 0 {
+            stream.close(isCut: true)
+            return false
+        }
+        stream.isNew = stream.isUntold
+        stream.isTold = true
+        stream.readiness = stream.news
+        stream.news = []
+        return true
     }
 
     func hasNews(_ stream: HTTP2Stream) {
         stream.isInNews = true
-        news.append(stream.slot)
+        unsafe news.append(Unmanaged.passUnretained(stream))
     }
 
     // MARK: Streams
@@ -245,7 +257,7 @@ public final class HTTP2Session {
     }
 
     /// One of ours by its id; looked for only when something is wrong.
-    func openStream(id: Int32) -> HTTP2Stream? { slots.first { $0.id == id && $0.session != nil && !$0.isClosed } }
+    func openStream(id: Int32) -> HTTP2Stream? { slots.first { $0.id == id && $0.hasSession && !$0.isClosed } }
 
     /// libnghttp2 has forgotten the stream.
     func streamClosed(_ stream: HTTP2Stream, code: UInt32) {
@@ -372,7 +384,7 @@ public final class HTTP2Session {
         isLost = true
         isOver = true
         unsafe rest = UnsafeBufferPointer(start: nil, count: 0)
-        for stream in slots where stream.session != nil && !stream.isClosed {
+        for stream in slots where stream.hasSession && !stream.isClosed {
             if role == .client, !stream.headSent { stream.isUnprocessed = true }
             streamClosed(stream, code: HTTP2ErrorCode.internalError.rawValue)
         }
@@ -388,7 +400,7 @@ public final class HTTP2Session {
     /// Resets streams whose bytes the peer has not let go for ``HTTP2Limits/stalledSweeps`` calls of this.
     public func sweepStalledStreams() {
         guard !isOver, !isLost else { return }
-        for stream in slots where stream.session != nil && !stream.isClosed {
+        for stream in slots where stream.hasSession && !stream.isClosed {
             guard stream.headSent, !stream.pending.isEmpty else {
                 stream.idleSweeps = 0
                 continue
@@ -420,7 +432,7 @@ public final class HTTP2Session {
     func isDue(_ stream: HTTP2Stream) {
         if !stream.isInDue {
             stream.isInDue = true
-            due.append(stream.slot)
+            unsafe due.append(Unmanaged.passUnretained(stream))
         }
         touch()
     }
@@ -471,12 +483,14 @@ public final class HTTP2Session {
 
     private func submitDue() {
         var index = 0
-        while index < due.count {
-            let stream = slots[due[index]]  // bounded: due holds places in slots
-            stream.isInDue = false
-            if stream.session != nil, !stream.isClosed { submit(stream) }
+        while unsafe index < due.count {
+            // bounded: just compared
+            unsafe due[index]._withUnsafeGuaranteedRef {
+                $0.isInDue = false
+                if $0.hasSession, !$0.isClosed { submit($0) }
+            }
             index += 1
         }
-        due.removeAll(keepingCapacity: true)
+        unsafe due.removeAll(keepingCapacity: true)
     }
 }

@@ -13,10 +13,10 @@ public final class HTTP2Stream: Carrier {
     /// Bytes of a body that always find room to wait in, whatever the peer's windows allow.
     static let least = 16_384
 
-    /// `nil` while the stream waits to be used again, and when the session is gone.
-    var session: HTTP2Session? { unsafe owner }
-    /// The session holds its streams, and clears this before it goes.
-    private unowned(unsafe) var owner: HTTP2Session?
+    /// Not while the stream waits to be used again, nor when the session is gone.
+    var hasSession: Bool { unsafe owner != nil }
+    /// The session holds its streams, and clears this before it goes: nobody has to count a reference for a call.
+    private var owner: Unmanaged<HTTP2Session>?
     /// Its place among the session's streams.
     let slot: Int
     /// 0 until the request is submitted.
@@ -129,25 +129,27 @@ public final class HTTP2Stream: Carrier {
     }
 
     public override func send(_ bytes: Span<UInt8>) -> WriteOutcome {
-        guard let session, failure == 0, !isClosed, !endQueued else {
+        guard hasSession, failure == 0, !isClosed, !endQueued else {
             return .failed(errno: failure == 0 ? EPIPE : failure)
         }
-        if headQueued { return queueBody(bytes, session) }
-        return unsafe bytes.withUnsafeBufferPointer { unsafe queueHead($0, session) }
+        return withSession(otherwise: .failed(errno: EPIPE)) { session in
+            if headQueued { return queueBody(bytes, session) }
+            return unsafe bytes.withUnsafeBufferPointer { unsafe queueHead($0, session) }
+        }
     }
 
     /// Sends a head whose lines are known: nobody has to look for them.
     ///
     /// - Parameter write: appends the text, as ``send(_:)`` takes it, and notes its lines; `false` if it does not fit.
     public func sendHead(_ write: (inout OutputSpan<UInt8>, inout HeadLines) -> Bool) -> HeadOutcome {
-        guard let session, failure == 0, !isClosed, !endQueued, !headQueued, pending.isEmpty else { return .failed }
+        guard hasSession, failure == 0, !isClosed, !endQueued, !headQueued, pending.isEmpty else { return .failed }
         sentLines.removeAll()
         guard let fits = pending.append({ write(&$0, &sentLines) }) else { return .noMemory }
         guard fits else { return .tooLarge }
         headCount = pending.count
         sentLines.finish(headCount: headCount)
         headQueued = true
-        session.isDue(self)
+        withSession { $0.isDue(self) }
         return .taken
     }
 
@@ -158,43 +160,55 @@ public final class HTTP2Stream: Carrier {
         awaitsRoom = true
         guard failure != 0 || isClosed || hasRoom else { return }
         note(.writable)
-        session?.touch()  // so that the owner asks for news
+        withSession { $0.touch() }  // so that the owner asks for news
     }
 
     /// Field lines, each `name: value CRLF`, that go behind the body.
     public override func sendTrailers(_ lines: Span<UInt8>) {
-        guard let session, !endQueued, !lines.isEmpty else { return }
-        if sentTrailers.append(copying: lines) < lines.count { return session.reset(self, .internalError) }
+        guard hasSession, !endQueued, !lines.isEmpty else { return }
+        if sentTrailers.append(copying: lines) < lines.count { withSession { $0.reset(self, .internalError) } }
     }
 
     /// Lends the field lines that came behind the body.
     public override func readTrailers(_ read: (Span<UInt8>) -> Void) { lend(trailers, to: read) }
 
     public override func shutdownWrite() {
-        guard let session, !endQueued else { return }
+        guard hasSession, !endQueued else { return }
         endQueued = true
-        if headQueued { session.isDue(self) }
+        if headQueued { withSession { $0.isDue(self) } }
     }
 
     public override func takeError() -> CInt { failure }
 
     public override func close(isCut: Bool) {
-        guard let session, !isDetached else { return }
+        guard hasSession, !isDetached else { return }
         isDetached = true
         head.release()
         body.release()
         trailers.release()
-        session.socketClosed(self, isCut: isCut)
+        withSession { $0.socketClosed(self, isCut: isCut) }
     }
 
     /// Ends the stream in both directions.
-    public func reset(_ code: HTTP2ErrorCode) { session?.reset(self, code) }
+    public func reset(_ code: HTTP2ErrorCode) { withSession { $0.reset(self, code) } }
+
+    @inline(__always)
+    private func withSession<Result>(otherwise: Result, _ body: (HTTP2Session) -> Result) -> Result {
+        guard let owner = unsafe owner else { return otherwise }
+        return unsafe owner._withUnsafeGuaranteedRef(body)
+    }
+
+    @inline(__always)
+    private func withSession(_ body: (HTTP2Session) -> Void) { withSession(otherwise: (), body) }
+
+    /// Tells the socket what ``readiness`` says.
+    public func tellSocket() { socket?.carrierReady(readiness) }
 
     // MARK: What the session does with it
 
     /// It is used for a stream from now on.
     func begin(_ session: HTTP2Session, id: Int32) {
-        unsafe owner = session
+        unsafe owner = Unmanaged.passUnretained(session)
         self.id = id
     }
 
@@ -225,7 +239,7 @@ public final class HTTP2Stream: Carrier {
 
     func note(_ what: Readiness) {
         news.formUnion(what)
-        if !isInNews { session?.hasNews(self) }
+        if !isInNews { withSession { $0.hasNews(self) } }
     }
 
     /// Drops what cannot be sent any more.
@@ -255,11 +269,11 @@ public final class HTTP2Stream: Carrier {
     // MARK: Receiving
 
     /// Half of what may be used before libnghttp2 opens the window again; the peer always keeps a quarter of it.
-    private var creditMark: Int { (session?.limits.streamWindow ?? .max) / 4 }
+    private var creditMark: Int { withSession(otherwise: .max) { $0.limits.streamWindow } / 4 }
 
     private func giveCredit() {
         guard used > 0 else { return }
-        if !endReceived { session?.giveCredit(used, on: self) }
+        if !endReceived { withSession { $0.giveCredit(used, on: self) } }
         used = 0
     }
 

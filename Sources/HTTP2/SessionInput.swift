@@ -30,9 +30,9 @@ extension HTTP2Session {
     func frameReceived(_ frame: FrameNote) {
         switch frame.type {
         case NGHTTP2_DATA:
-            if frame.endsStream, let stream = stream(frame.id) { end(stream) }
+            if frame.endsStream { withStream(frame.id) { end($0) } }
         case NGHTTP2_HEADERS: headEnds(frame)
-        case NGHTTP2_RST_STREAM: stream(frame.id)?.resetCode = frame.code
+        case NGHTTP2_RST_STREAM: withStream(frame.id) { $0.resetCode = frame.code }
         case NGHTTP2_SETTINGS:
             if frame.acknowledges {
                 isSettingsAcknowledged = true
@@ -63,7 +63,11 @@ extension HTTP2Session {
     /// Body bytes, as far as they have come.
     func dataReceived(_ id: Int32, _ bytes: UnsafeBufferPointer<UInt8>) {
         unsafe nghttp2_session_consume_connection(handle, bytes.count)
-        guard let stream = stream(id), !stream.isDetached, stream.failure == 0 else { return }
+        withStream(id) { unsafe dataReceived($0, bytes) }
+    }
+
+    private func dataReceived(_ stream: HTTP2Stream, _ bytes: UnsafeBufferPointer<UInt8>) {
+        guard !stream.isDetached, stream.failure == 0 else { return }
         if stream.body.freeCount < bytes.count { stream.body.compact() }
         guard unsafe stream.body.append(copying: Span(_unsafeElements: bytes)) == bytes.count else {
             count(.memory)
@@ -78,6 +82,13 @@ extension HTTP2Session {
         return unsafe Unmanaged<HTTP2Stream>.fromOpaque(known).takeUnretainedValue()
     }
 
+    /// Calls with it, if there is one. The session holds it meanwhile.
+    @inline(__always)
+    func withStream(_ id: Int32, _ body: (HTTP2Stream) -> Void) {
+        guard let known = unsafe nghttp2_session_get_stream_user_data(handle, id) else { return }
+        unsafe Unmanaged<HTTP2Stream>.fromOpaque(known)._withUnsafeGuaranteedRef(body)
+    }
+
     private func end(_ stream: HTTP2Stream) {
         stream.endReceived = true
         stream.note(.readable)
@@ -86,7 +97,10 @@ extension HTTP2Session {
     private func headEnds(_ frame: FrameNote) {
         incoming.finish()
         if incoming.kind == .request { return requestEnds(frame.id, endsStream: frame.endsStream) }
-        guard let stream = stream(frame.id) else { return }
+        withStream(frame.id) { headEnds($0, frame) }
+    }
+
+    private func headEnds(_ stream: HTTP2Stream, _ frame: FrameNote) {
         guard incoming.flaw == nil, take(into: stream) else {
             if case .tooLarge = incoming.flaw { count(.headerList) }
             charge(stream)

@@ -128,11 +128,12 @@ extension HTTP2Session {
     func frameSent(_ frame: FrameNote) {
         switch frame.type {
         case NGHTTP2_HEADERS:
-            guard let stream = stream(frame.id) else { return }
-            stream.headSent = true
-            if frame.endsStream { endWritten(stream) }
+            withStream(frame.id) {
+                $0.headSent = true
+                if frame.endsStream { endWritten($0) }
+            }
         case NGHTTP2_DATA:
-            if frame.endsStream, let stream = stream(frame.id) { endWritten(stream) }
+            if frame.endsStream { withStream(frame.id) { endWritten($0) } }
         case NGHTTP2_RST_STREAM: resetSent(frame)
         case NGHTTP2_SETTINGS, NGHTTP2_PING:
             if frame.acknowledges { acknowledgementWritten() }

@@ -121,7 +121,8 @@ private func streamClosed(
     _: OpaquePointer?, _ id: Int32, _ code: UInt32, _ context: UnsafeMutableRawPointer?
 ) -> CInt {
     unsafe withSession(context, otherwise: goOn) {
-        if let stream = $0.stream(id) { $0.streamClosed(stream, code: code) }
+        let session = $0
+        session.withStream(id) { session.streamClosed($0, code: code) }
         return goOn
     }
 }

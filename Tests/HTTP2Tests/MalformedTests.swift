@@ -158,7 +158,7 @@ struct MalformedTests {
                 isHead && next() & 3 > 0
                     ? Frame.request(UInt32(next() & 15), flags: next() & 5 | 4)
                     : Frame(kind, flags: next() & 0x2d, stream: UInt32(next() & 15), payload))
-            for stream in peer.arrived where stream.session != nil {
+            for stream in peer.arrived where stream.hasSession {
                 _ = stream.readAll(peer.pool)
                 if next() & 7 == 0 { _ = stream.send(text: ok + "body") }
                 if next() & 15 == 0 { stream.close(isCut: next() & 1 == 0) }
@@ -166,7 +166,7 @@ struct MalformedTests {
             peer.read()
         }
         peer.session.connectionLost()
-        for stream in peer.arrived where stream.session != nil { stream.close(isCut: true) }
+        for stream in peer.arrived where stream.hasSession { stream.close(isCut: true) }
         #expect(peer.session.streamCount == 0)
     }
 }

@@ -264,7 +264,7 @@ struct CanaryTests {
     @Test(
         "No mistake on the command line makes its message tell a secret",
         arguments: [
-            ["--zipkin", "http://u:\(canary)@h/"], ["--zipkin", "https://h/\(canary)"], ["--otlp=\(canary)"],
+            ["--zipkin", "http://u:\(canary)@h/"], ["--zipkin", "https://u:\(canary)@h/"], ["--otlp=\(canary)"],
             ["--zipkin", "http://h/\(canary)", "--zipkin", "http://h/\(canary)"], ["http://u:\(canary)@h/\(canary)"],
             ["--zipkn=http://h/\(canary)"], ["--check=\(canary)"], ["--upstream", "http://u:\(canary)@h:80"],
             ["--upstream", "http://h:80/\(canary)"], ["--upstream", "u:\(canary)@h?\(canary)"],

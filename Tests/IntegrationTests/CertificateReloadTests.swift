@@ -102,6 +102,76 @@ struct CertificateReloadTests {
         #expect(try proxy.metrics()["propagating_proxy_tls_reload_failing"] == 0)
     }
 
+    @Test("A session is resumed after a renewal, but not once other authorities judge callers")
+    func resumption() throws {
+        let mounted = try Mounted("server-ecdsa")
+        let folder = try TemporaryFolder()
+        let anchors = try String(contentsOfFile: TestCertificates.anchors, encoding: .utf8)
+        let file = try folder.write(anchors, to: "ca")
+        let proxy = try start(
+            "{ certificates: [ \(try mounted.yaml) ], client_certificates: { mode: require, ca: \"\(file)\" } }")
+        let caller = try TestCertificates.pair("client")
+        let openssl = try #require(Tool.find("openssl"))
+        /// The first word of a handshake's report: `New` or `Reused`.
+        func handshake(_ more: String...) throws -> String {
+            let (_, output) = try Tool.run(
+                openssl,
+                [
+                    "s_client", "-connect", "\(try proxy.address())", "-servername", "localhost", "-tls1_2", "-cert",
+                    caller.certificate, "-cert_chain", caller.certificate, "-key", caller.key,
+                ] + more, within: 30)
+            let line = output.split(separator: "\n").first { $0.contains(", TLSv1.2, Cipher is") }
+            return String(line?.prefix { $0 != "," } ?? "none in: \(output)")
+        }
+        let session = "\(folder.path)/session"
+        #expect(try handshake("-sess_out", session) == "New")
+        #expect(try handshake("-sess_in", session) == "Reused")
+        try mounted.swap(to: "server-renewed")
+        #expect(try proxy.metrics { $0[Self.reloads] == 1 }[Self.reloads, ["result": "ok"]] == 1)
+        #expect(try handshake("-sess_in", session) == "Reused")
+        let other = try String(contentsOfFile: TestCertificates.path("unknown-ca.pem"), encoding: .utf8)
+        _ = try folder.write(anchors + other, to: "ca")
+        #expect(try proxy.metrics { $0[Self.reloads] == 2 }[Self.reloads, ["result": "ok"]] == 2)
+        #expect(try handshake("-sess_in", session) == "New")
+    }
+
+    @Test("An upstream sees the renewed certificate of ours, and other authorities judge its own")
+    func upstream() throws {
+        let app = try FakeUpstream()
+        var inside = ConfigurationText(upstream: app.address)
+        inside.listener = [
+            "client_certificate_header: sanitize_set",
+            "tls: { certificates: [ \(try TestCertificates.pair("server").yaml) ], "
+                + "client_certificates: { ca: \"\(try TestCertificates.anchors)\" } }",
+        ]
+        let inner = try ProxyProcess(configuration: inside.yaml)
+        let mounted = try Mounted("client")
+        let folder = try TemporaryFolder()
+        let anchors = try String(contentsOfFile: TestCertificates.anchors, encoding: .utf8)
+        let file = try folder.write(anchors, to: "ca")
+        var text = ConfigurationText(upstream: try inner.address())
+        // Each request on a connection of its own.
+        text.upstreams["app"]?.append("max_idle: 0")
+        text.upstreams["app"]?.append(
+            "tls: { server_name: localhost, ca: \"\(file)\", "
+                + "certificate: \"\(try mounted.path)/tls.crt\", key: \"\(try mounted.path)/tls.key\" }")
+        let outer = try ProxyProcess(configuration: text.yaml)
+        /// What the inner proxy says of the certificate it was shown.
+        func element() throws -> String {
+            let before = app.requests.count
+            let response = try outer.get("/")
+            #expect(response.status == 200, "\(response.body.text)\n\(outer.log)\n\(inner.log)")
+            return try app.requests(before + 1)[before].head["x-forwarded-client-cert"] ?? ""
+        }
+        let first = try element()
+        #expect(first.contains("Hash="))
+        try mounted.swap(to: "client-renewed")
+        #expect(try waits(seconds: 5) { try element() != first })
+        let other = try String(contentsOfFile: TestCertificates.path("unknown-ca.pem"), encoding: .utf8)
+        _ = try folder.write(other, to: "ca")
+        #expect(try waits(seconds: 5) { try outer.get("/").status == 502 })
+    }
+
     @Test("SIGHUP is harmless without TLS, and says so")
     func harmless() throws {
         var text = ConfigurationText(upstream: .ipv4(port: 9))

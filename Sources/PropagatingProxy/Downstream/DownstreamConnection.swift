@@ -41,7 +41,7 @@ final class DownstreamConnection: Socket, Downstream {
     /// Bytes at the front of ``input`` that have gone upstream and are kept for a replay.
     var retainedCount = 0
     /// Its place in the worker's table, or in that of the HTTP/2 connection.
-    private(set) var slot: Int
+    let slot: Int
     /// What carries it, if it is no socket of its own.
     private(set) var stream: HTTP2Stream?
     private let parent: HTTP2Downstream?
@@ -101,8 +101,7 @@ final class DownstreamConnection: Socket, Downstream {
     }
 
     /// Another stream of the same HTTP/2 connection, when the last one has ended.
-    func reuse(for stream: HTTP2Stream, slot: Int) {
-        self.slot = slot
+    func reuse(for stream: HTTP2Stream) {
         self.stream = stream
         state = .readingHead
         (retainedCount, seenCount, due) = (0, 0, 0)

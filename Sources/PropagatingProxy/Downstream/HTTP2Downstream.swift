@@ -38,10 +38,12 @@ final class HTTP2Downstream: HTTP2Connection, Downstream {
     /// How many at the front of ``waiting`` have been begun.
     private var begunCount = 0
     private var servedCount = 0
-    private var streams: [DownstreamConnection?] = []
+    /// As many as were open at once.
+    private var streams: [DownstreamConnection] = []
+    /// Places of those that wait for a stream to come.
     private var freeSlots: [Int] = []
-    /// For streams to come; as many as were open at once.
-    private var spare: [DownstreamConnection] = []
+    /// Streams begun in this turn.
+    private var turnCount = 0
 
     /// Takes over from a connection that turned out to speak HTTP/2.
     init(
@@ -82,7 +84,11 @@ final class HTTP2Downstream: HTTP2Connection, Downstream {
 
     // MARK: Streams
 
-    override func streamOpened(_ stream: HTTP2Stream) { waiting.append(stream) }
+    override func streamOpened(_ stream: HTTP2Stream) {
+        guard waiting.isEmpty, turnCount < Self.turnLimit else { return waiting.append(stream) }
+        turnCount += 1
+        begin(stream)
+    }
 
     override var mayTakeMore: Bool { super.mayTakeMore && waiting.isEmpty }
 
@@ -92,16 +98,19 @@ final class HTTP2Downstream: HTTP2Connection, Downstream {
     }
 
     override func deliver() {
-        super.deliver()
+        turnCount = 0
         if !waiting.isEmpty { beginSome() }
+        super.deliver()
+        if !waiting.isEmpty { resumeSoon() }
     }
 
+    /// Of those that had to wait for another turn.
     private func beginSome() {
-        let end = min(waiting.count, begunCount + Self.turnLimit)
-        while begunCount < end {
-            let stream = waiting[begunCount]  // bounded: below the count
+        while begunCount < waiting.count, turnCount < Self.turnLimit {
+            let stream = waiting[begunCount]  // bounded: just compared
             begunCount += 1
-            if isOpen { begin(stream) } else { stream.close(isCut: true) }
+            turnCount += 1
+            begin(stream)
         }
         guard begunCount == waiting.count else { return resumeSoon() }
         waiting.removeAll(keepingCapacity: true)
@@ -109,28 +118,32 @@ final class HTTP2Downstream: HTTP2Connection, Downstream {
     }
 
     private func begin(_ stream: HTTP2Stream) {
+        guard isOpen else { return stream.close(isCut: true) }
         servedCount += 1
         worker.metrics.http2StreamBegan()
-        let slot = freeSlots.popLast() ?? streams.count
-        let connection = connection(for: stream, slot: slot)
-        // bounded: a free slot is one of the table
-        if slot == streams.count { streams.append(connection) } else { streams[slot] = connection }
-        connection.beginStream()
+        if let slot = freeSlots.popLast() {
+            let connection = streams[slot]  // bounded: a free slot is one of the table
+            connection.reuse(for: stream)
+            connection.beginStream()
+        } else {
+            let connection = DownstreamConnection(stream, of: self, slot: streams.count)
+            streams.append(connection)
+            connection.beginStream()
+        }
         if servedCount == Self.requestLimit { beginDrain() }
     }
 
-    private func connection(for stream: HTTP2Stream, slot: Int) -> DownstreamConnection {
-        guard let connection = spare.popLast() else { return DownstreamConnection(stream, of: self, slot: slot) }
-        connection.reuse(for: stream, slot: slot)
-        return connection
+    func streamClosed(_ connection: DownstreamConnection) {
+        freeSlots.append(connection.slot)
+        if !isOpen { forgetStreams() }
+        flushSoon()
     }
 
-    func streamClosed(_ connection: DownstreamConnection) {
-        guard streams.indices.contains(connection.slot), streams[connection.slot] === connection else { return }
-        streams[connection.slot] = nil
-        freeSlots.append(connection.slot)
-        if isOpen { spare.append(connection) }
-        flushSoon()
+    /// When the last has ended: each of them holds this object.
+    private func forgetStreams() {
+        guard freeSlots.count == streams.count else { return }
+        streams.removeAll()
+        freeSlots.removeAll()
     }
 
     // MARK: The connection's end
@@ -185,7 +198,7 @@ final class HTTP2Downstream: HTTP2Connection, Downstream {
 
     /// The worker stops now.
     func abandon() {
-        for connection in streams { connection?.abandon() }
+        for connection in streams { connection.abandon() }
         session.goAway(.noError)
         turnEnded()
         lose()
@@ -194,7 +207,7 @@ final class HTTP2Downstream: HTTP2Connection, Downstream {
     override func ended() {
         for stream in waiting.dropFirst(begunCount) { stream.close(isCut: true) }
         waiting.removeAll()
-        spare.removeAll()
+        forgetStreams()
         worker.downstreamClosed(self)
     }
 }

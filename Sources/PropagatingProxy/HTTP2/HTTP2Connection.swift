@@ -113,8 +113,8 @@ class HTTP2Connection: Socket {
 
     /// Tells the sockets of streams what is new.
     func deliver() {
-        while let stream = session.takeNews() {
-            if stream.isNew { streamOpened(stream) } else { stream.socket?.carrierReady(stream.readiness) }
+        session.tellNews { stream in
+            if stream.isNew { streamOpened(stream) } else { stream.tellSocket() }
         }
     }
 

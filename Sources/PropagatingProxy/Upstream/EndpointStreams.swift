@@ -7,7 +7,8 @@ import TLS
 extension EndpointPool {
     /// A stream of a connection that has room for one, else of a new connection.
     func takeStream() -> Upstream.Acquisition {
-        for session in sessions where session.mayOpen {
+        if let first = sessions.first, let connection = first.openStream() { return taken(connection) }
+        for session in sessions.dropFirst() {
             if let connection = session.openStream() { return taken(connection) }
         }
         guard capacity.makeRoom() else { return .full }
