@@ -15,7 +15,7 @@ public final class BufferPool {
     /// Spare blocks that are kept in any case.
     private static let spareCount = 128
     /// Above so many, only those are kept that hold little memory, and as many as ``keepSpares(_:)`` asks for.
-    private static let mostSpares = 1024
+    private static let mostSpares = 2048
     private static let littlePages = 2
     /// Blocks begin at different places of their first page: beginnings a power of two apart would share the few places
     /// of a cache that such addresses have.

@@ -15,23 +15,33 @@ public struct HeadLines: ~Copyable {
         public let valueStart: UInt16
         public let valueCount: UInt16
         public let kind: FieldKind
+
+        @inlinable
+        init(_ kind: FieldKind, name: Int, count: Int, value: Int, count valueCount: Int) {
+            nameStart = UInt16(truncatingIfNeeded: name)
+            nameCount = UInt16(truncatingIfNeeded: count)
+            valueStart = UInt16(truncatingIfNeeded: value)
+            self.valueCount = UInt16(truncatingIfNeeded: valueCount)
+            self.kind = kind
+        }
     }
 
-    private var storage: [Line] = []
-    public private(set) var count = 0
+    @usableFromInline var storage: [Line] = []
+    public var count: Int { used }
+    @usableFromInline var used = 0
     /// Bytes of the whole head; 0 while there is none, or none whose lines were all noted.
     public private(set) var headCount = 0
-    private var isWhole = true
+    @usableFromInline var isWhole = true
 
     public init() {}
 
     /// `index` is one of `0..<count`.
     // bounded: count is at most that of the array
-    public subscript(index: Int) -> Line { storage.span[index] }
+    @inlinable public subscript(index: Int) -> Line { storage.span[index] }
 
     /// Begins a head, forgetting the one before.
     public mutating func removeAll() {
-        count = 0
+        used = 0
         headCount = 0
         isWhole = true
     }
@@ -41,6 +51,7 @@ public struct HeadLines: ~Copyable {
     /// - Parameters:
     ///   - name: where it begins, and its bytes; behind it come a colon and one space.
     ///   - end: behind the line's CRLF.
+    @inlinable
     @inline(__always)
     public mutating func append(_ kind: FieldKind, name: Int, count nameCount: Int, end: Int) {
         let value = name + nameCount + 2
@@ -48,24 +59,23 @@ public struct HeadLines: ~Copyable {
     }
 
     /// Notes one line whose value may have blanks around it.
+    @inlinable
     @inline(__always)
     public mutating func append(_ kind: FieldKind, name: Int, count nameCount: Int, value: Int, count valueCount: Int) {
-        guard count < Self.capacity, (name | nameCount | value | valueCount) >> 16 == 0 else {
+        guard used < Self.capacity, (name | nameCount | value | valueCount) >> 16 == 0 else {
             isWhole = false
             return
         }
-        let line = Line(
-            nameStart: UInt16(truncatingIfNeeded: name), nameCount: UInt16(truncatingIfNeeded: nameCount),
-            valueStart: UInt16(truncatingIfNeeded: value), valueCount: UInt16(truncatingIfNeeded: valueCount),
-            kind: kind)
-        if count == storage.count { grow() }
-        storage[count] = line  // bounded: grown
-        count += 1
+        if used == storage.count { grow() }
+        // bounded: grown
+        storage[used] = Line(kind, name: name, count: nameCount, value: value, count: valueCount)
+        used += 1
     }
 
     @inline(never)
-    private mutating func grow() {
-        let none = Line(nameStart: 0, nameCount: 0, valueStart: 0, valueCount: 0, kind: .other)
+    @usableFromInline
+    mutating func grow() {
+        let none = Line(.other, name: 0, count: 0, value: 0, count: 0)
         storage.append(contentsOf: repeatElement(none, count: max(16, storage.count)))
     }
 

@@ -54,6 +54,12 @@ struct FrameWatch: BitwiseCopyable {
                 index += step
                 continue
             }
+            if headerCount == 0, bytes.count - index >= 9 {
+                for place in 0..<9 { header[place] = bytes[index + place] }  // bounded: just compared
+                index += 9
+                if let finding = judge(nowMicroseconds) { return finding }
+                continue
+            }
             header[headerCount] = bytes[index]  // bounded: judged and set to 0 when it reaches 9
             headerCount += 1
             index += 1

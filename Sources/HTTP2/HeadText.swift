@@ -69,6 +69,7 @@ struct HeadText: ~Copyable {
     /// Takes one field; after a flaw it only counts.
     ///
     /// - Returns: `false` when the head is so far beyond the limits that it is not worth reading to its end.
+    @inline(__always)
     mutating func add(_ name: OpaquePointer, _ value: OpaquePointer) -> Bool {
         guard flaw == nil else {
             fieldBytes += unsafe bytes(of: name).count + bytes(of: value).count + 32
@@ -78,6 +79,7 @@ struct HeadText: ~Copyable {
         return true
     }
 
+    @inline(__always)
     private mutating func take(_ name: OpaquePointer, _ value: OpaquePointer) {
         let nameBytes = unsafe bytes(of: name)
         let valueBytes = unsafe bytes(of: value)
@@ -129,6 +131,7 @@ struct HeadText: ~Copyable {
         }
     }
 
+    @inline(__always)
     private mutating func addField(_ name: UnsafeBufferPointer<UInt8>, _ value: UnsafeBufferPointer<UInt8>) {
         fieldCount += 1
         guard fieldCount <= limits.fieldCount else { return spoil(.tooLarge) }

@@ -17,19 +17,23 @@ public final class SessionMemory {
     private static let keptLimit = 4 << 20
 
     /// By size: the first piece that waits, which begins with the address of the next.
-    private var waiting = unsafe [UnsafeMutableRawPointer?](repeating: nil, count: classCount)
+    private let waiting: UnsafeMutablePointer<UnsafeMutableRawPointer?>
     private var keptBytes = 0
 
-    public init() {}
+    public init() {
+        unsafe waiting = .allocate(capacity: Self.classCount)
+        unsafe waiting.initialize(repeating: nil, count: Self.classCount)
+    }
 
     deinit {
-        for index in unsafe waiting.indices {
-            var piece = unsafe waiting[index]  // bounded: its own index
+        for index in 0..<Self.classCount {
+            var piece = unsafe waiting[index]  // bounded: one of each class
             while let here = unsafe piece {
                 unsafe piece = here.load(as: UnsafeMutableRawPointer?.self)
                 unsafe free(here - Self.headerSize)
             }
         }
+        unsafe waiting.deallocate()
     }
 
     /// As libnghttp2 wants it; valid while this object lives.

@@ -93,6 +93,7 @@ final class HTTP2Downstream: HTTP2Connection, Downstream {
     override var mayTakeMore: Bool { super.mayTakeMore && waiting.isEmpty }
 
     override func ioReady(_ readiness: Readiness) {
+        turnCount = 0
         if !waiting.isEmpty { beginSome() }
         super.ioReady(readiness)
     }

@@ -44,8 +44,6 @@ final class HTTP2Upstream: HTTP2Connection {
         }
     }
 
-    /// Whether the peer allows one more stream.
-    var mayOpen: Bool { isOpen && session.mayOpen }
     var isIdle: Bool { session.streamCount == 0 }
     /// Of its TLS, for spans.
     var security: SpanSecurity { SpanSecurity(tls) }
