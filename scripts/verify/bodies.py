@@ -4,15 +4,18 @@
 
 Each row is one exchange through the real binary, between a scripted upstream and a raw caller:
 what was sent, at what rate, and by how much the proxy's resident memory rose at its peak. With --upstream-tls the
-upstream speaks TLS by Python's OpenSSL.
+upstream speaks TLS by Python's OpenSSL. With --tls the caller is curl, over HTTP/1.1 and HTTP/2, TLS 1.2 and 1.3, with and
+without a certificate of its own.
 """
 
 import hashlib
 import random
 import pathlib
+import shutil
 import socket
 import ssl
 import subprocess
+import sys
 import tempfile
 import threading
 import time
@@ -289,6 +292,71 @@ class Bodies:
         self.run(f"both at once, {framing} up, chunked down", size, exchange)
 
 
+class Curl:
+    """The same by curl, over TLS."""
+
+    WAYS = [(http, version, mutual) for http in ("1.1", "2") for version in ("1.2", "1.3") for mutual in (False, True)]
+
+    def __init__(self, bodies, certificates):
+        self.bodies, self.certificates = bodies, certificates
+
+    def _curl(self, way, path, *arguments):
+        http, version, mutual = way
+        port = self.bodies.proxy.address[1]
+        own = ["--cert", f"{self.certificates}/client.pem", "--key", f"{self.certificates}/client.key"] if mutual else []
+        command = ["curl", "-sS", "--cacert", f"{self.certificates}/root.pem", f"--http{http}", f"--tlsv{version}",
+                   "--tls-max", version, *own, *arguments, f"https://localhost:{port}{path}"]
+        return subprocess.Popen(command, stdout=subprocess.PIPE)
+
+    def down(self, way, framing, size):
+        def exchange():
+            digest, count = hashlib.blake2b(), 0
+            with self._curl(way, f"/down/{framing}/{size}") as curl:
+                while part := curl.stdout.read(256 * KIB):
+                    digest.update(part)
+                    count += len(part)
+            return curl.returncode == 0 and (digest.hexdigest(), count) == (hash_of(size), size)
+
+        self.bodies.run(f"response, {framing}, {self._name(way)}", size, exchange)
+
+    def up(self, way, size, file):
+        def exchange():
+            with self._curl(way, "/up", "-H", "Expect:", "-T", file) as curl:
+                text = curl.stdout.read().decode()
+            return curl.returncode == 0 and text == f"{hash_of(size)} {size} "
+
+        self.bodies.run(f"request, length, {self._name(way)}", size, exchange)
+
+    @staticmethod
+    def _name(way):
+        return f"HTTP/{way[0]}, TLS {way[1]}{', mutual' if way[2] else ''}"
+
+
+def by_curl(options):
+    if not shutil.which("curl"):
+        sys.exit("curl is not installed")
+    upstream = Upstream()
+    with tempfile.TemporaryDirectory() as folder:
+        subprocess.run([lab.REPOSITORY / "scripts/make-test-certs", folder], check=True)
+        pair = f"{{ certificate: {folder}/server-ecdsa.pem, key: {folder}/server-ecdsa.key }}"
+        callers = f"{{ mode: optional, ca: {folder}/root.pem }}"
+        listener = [f"tls: {{ certificates: [{pair}], client_certificates: {callers} }}"]
+        with lab.Proxy(options.binary, upstream.address, listener=listener) as proxy:
+            bodies = Bodies(proxy)
+            caller = Curl(bodies, folder)
+            for way in Curl.WAYS:
+                for size in (0, 1, 16_385, 65_537, MIB, options.large * MIB):
+                    with open(f"{folder}/body", "wb") as file:
+                        file.writelines(pieces(size))
+                    for framing in ("length", "chunked"):
+                        caller.down(way, framing, size)
+                    caller.up(way, size, f"{folder}/body")
+                # Whose end the proxy alone tells from a cut.
+                caller.down(way, "close", MIB)
+            bodies.table.row(not upstream.errors, "errors the upstream saw", "", "", "", f"{len(upstream.errors)}")
+            bodies.table.end()
+
+
 def secured(kind, folder):
     """For an upstream that speaks TLS: its context, and the proxy's options."""
     subprocess.run([lab.REPOSITORY / "scripts/make-test-certs", folder], check=True)
@@ -307,8 +375,12 @@ def secured(kind, folder):
 def main():
     parser = lab.arguments(__doc__)
     parser.add_argument("--upstream-tls", choices=("1.2", "1.3", "mutual"))
-    parser.add_argument("--large", type=int, default=1024, help="MiB of the largest bodies (default: %(default)s)")
+    parser.add_argument("--tls", action="store_true", help="callers speak TLS; the largest body is 100 MiB then")
+    parser.add_argument("--large", type=int, help="MiB of the largest bodies (default: 1024, with --tls 100)")
     options = parser.parse_args()
+    options.large = options.large or (100 if options.tls else 1024)
+    if options.tls:
+        return by_curl(options)
     large = options.large * MIB
     with tempfile.TemporaryDirectory() as folder:
         context, lines = None, ()
