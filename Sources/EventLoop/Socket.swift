@@ -192,7 +192,7 @@ open class Socket {
     }
 
     /// Sets ``mayRead`` before an event says so: a failed send may have left a response to read.
-    public final func assumeReadable() { mayRead = isOpen }
+    public final func assumeReadable() { (mayRead, kernelMayRead) = (isOpen, isOpen) }
 
     /// Sends what the buffer holds, once; what the kernel took is consumed.
     public final func flush(_ buffer: inout Buffer) -> WriteOutcome {

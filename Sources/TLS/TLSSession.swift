@@ -25,6 +25,8 @@ public final class TLSSession: Carrier {
     private static let recordLimit = 16 << 10
     /// Sealed before the kernel is asked: with the records' overhead it fits a buffer.
     private static let sealLimit = 3 * recordLimit
+    /// Of tickets that wait for company.
+    private static let keptLimit = 2048
 
     private let ssl: OpaquePointer  // SSL *
     private let state: UnsafeMutablePointer<SessionState>
@@ -35,6 +37,8 @@ public final class TLSSession: Carrier {
     private var received: Buffer
     /// Ciphertext that the kernel has not taken.
     private var sealed: Buffer
+    /// What is sealed is tickets that go with the first response.
+    private var keepsTickets = false
     /// The last byte sealed has not been told as sent; the next offer begins with it.
     private var holdsByteBack = false
     /// OpenSSL may give more without another byte from the kernel.
@@ -128,7 +132,15 @@ public final class TLSSession: Carrier {
             if let byte = firstByte, handshakeCount == received.count, server != nil, byte != 0x16 {
                 return fail(.notTLS)
             }
+            guard server == nil || hasWholeHello else {
+                if let end = receiveForHandshake(socket) { return end }
+                continue
+            }
             let step = call { unsafe SSL_do_handshake(ssl) }
+            if step == .done, mayKeepTickets {
+                keepsTickets = true
+                return established()
+            }
             let sent = flushSealed(socket)
             switch step {
             case .done:
@@ -152,7 +164,10 @@ public final class TLSSession: Carrier {
             hasGreeted = true
             return nil
         }
-        guard socket.kernelMayRead else { return .waiting }
+        guard socket.kernelMayRead else {
+            received.releaseIfEmpty()
+            return .waiting
+        }
         switch socket.kernelReceive(into: &received) {
         case .bytes(let count):
             handshakeCount += count
@@ -169,6 +184,20 @@ public final class TLSSession: Carrier {
     }
 
     private var hasGreeted = false
+
+    /// Whether OpenSSL may begin. Until then a peer that stands still costs a page, and not OpenSSL's buffers of 40 KiB.
+    private var hasWholeHello: Bool {
+        if !mayBegin { mayBegin = lend(received) { isWholeHello($0) } }
+        return mayBegin
+    }
+
+    private var mayBegin = false
+
+    /// Whether what is sealed may go with the first response: it is tickets, and a request is here already.
+    private var mayKeepTickets: Bool {
+        guard server != nil, !received.isEmpty, sealed.count <= Self.keptLimit else { return false }
+        return unsafe SSL_version(ssl) == TLS1_3_VERSION
+    }
 
     private func fail(_ reason: TLSFailure) -> Progress {
         failure = reason
@@ -227,6 +256,7 @@ public final class TLSSession: Carrier {
         let end = open(into: &buffer, &total, socket)
         received.releaseIfEmpty()
         if total > 0 { return .bytes(total) }
+        if keepsTickets { _ = flushSealed(socket) }  // no request after all
         buffer.releaseIfEmpty()
         return end
     }
@@ -240,7 +270,8 @@ public final class TLSSession: Carrier {
             }
             var count = 0
             guard let step = openRecord(into: &buffer, &count) else { return .full }
-            if !sealed.isEmpty { _ = flushSealed(socket) }  // an answer to a key update or a renegotiation
+            // An answer to a key update or a renegotiation.
+            if !sealed.isEmpty, !keepsTickets { _ = flushSealed(socket) }
             switch step {
             case .done:
                 total += count
@@ -332,7 +363,7 @@ public final class TLSSession: Carrier {
 
     public override func send(_ first: Span<UInt8>, _ second: Span<UInt8>) -> WriteOutcome {
         guard maySend, isEstablished, let socket else { return .failed(errno: EPIPE) }
-        switch flushSealed(socket) {
+        switch keepsTickets ? .all : flushSealed(socket) {
         case .all: break
         case .some: return .wouldBlock
         case .failed(let errno): return .failed(errno: errno)
@@ -390,6 +421,7 @@ public final class TLSSession: Carrier {
 
     /// Sends what is sealed; the rest goes when the kernel takes bytes again.
     private func flushSealed(_ socket: Socket) -> Flushed {
+        keepsTickets = false
         guard !sealed.isEmpty else { return .all }
         switch Self.send(sealed, to: socket) {
         case .sent(let count): sealed.consume(count)

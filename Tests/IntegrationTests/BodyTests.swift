@@ -42,9 +42,12 @@ struct BodyTests {
         }
         #expect(try peer.receiveResponse().body.text == "true \(size)")
         let framing = try stage.upstream.requests(1)[0].body.framing
-        // HTTP/2 does not tell an empty body from none.
-        let expected: MessageBody.Framing = size == 0 && way.passage == .http2 ? .none : .chunked
-        #expect(framing == (framed == .chunked ? expected : .contentLength))
+        if size == 0, way.passage == .http2, framed == .chunked {
+            // HTTP/2 does not tell an empty body from none if its end comes with the head, which is a matter of time.
+            #expect(framing != .contentLength)
+        } else {
+            #expect(framing == (framed == .chunked ? .chunked : .contentLength))
+        }
     }
 
     @Test("A response body of any size and framing", arguments: sizes, Case.all(Framed.allCases))

@@ -16,8 +16,10 @@ struct TLSCollectorTests {
         /// - Parameters:
         ///   - exporter: `zipkin` or `otlp`.
         ///   - tls: lines of the exporter's.
+        ///   - timeout: the exporter's.
         init(
             _ exporter: String = "zipkin", certificate: String = "server-ecdsa", options: [String] = [], tls: [String],
+            timeout: String = "10s",
             answer: @escaping @Sendable (Int) -> FakeCollector.Answer = { _ in .init() }
         ) throws {
             collector = try FakeCollector(answer: answer)
@@ -27,7 +29,7 @@ struct TLSCollectorTests {
             var text = ConfigurationText(upstream: upstream.address)
             let url = "https://localhost:\(front.address.port)\(path)?secret=hush"
             text.exporters = [
-                "\(exporter): { endpoint: \"\(url)\", flush_interval: 20ms, \(SecureStage.yaml(tls)) }"
+                "\(exporter): { endpoint: \"\(url)\", flush_interval: 20ms, timeout: \(timeout), \(SecureStage.yaml(tls)) }"
             ]
             proxy = try ProxyProcess(configuration: text.yaml)
         }
@@ -101,7 +103,10 @@ struct TLSCollectorTests {
     func stall() throws {
         let report = try Report(
             options: ["--instead", "stall"],
-            tls: try SecureStage.lines())
+            tls: try SecureStage.lines(), timeout: "300ms")
+        try report.send(3)
+        #expect(report.proxy.program.waitForOutput { $0.contains("timed out in the TLS handshake") })
+        #expect(SpanCounts(try report.proxy.metrics()).queued == 6)
         try report.send(3)
         #expect(report.proxy.terminate() == 0)
     }

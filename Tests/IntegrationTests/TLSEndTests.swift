@@ -65,6 +65,25 @@ struct TLSEndTests {
         #expect(!stage.proxy.log.contains("WARN  TLS") && !stage.proxy.log.contains("handshake failed"))
     }
 
+    @Test("A reset behind the frames of an HTTP/2 request ends it within two seconds or so")
+    func hiddenReset() throws {
+        let stage = try Stage.secured(script: { exchange in
+            _ = try exchange.body()
+            sleep(14)  // shorter than the time for a response
+        })
+        let get =
+            #"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\4\0\0\0\0\0"#
+            + #"\0\0\x0e\1\5\0\0\0\1\x82\x87\x84\x41\x09localhost"#
+        for _ in 0..<5 {
+            let told = try TLSCaller.speak(
+                ["--alpn", "h2", "--request", get, "--end", "reset", "--pause", "0.2"], to: stage.proxy)
+            #expect(told[0].alpn == "h2")
+        }
+        let metrics = try stage.proxy.metrics(within: 9) { $0["propagating_proxy_downstream_connections"] == 0 }
+        #expect(metrics["propagating_proxy_downstream_connections"] == 0)
+        #expect(metrics["propagating_proxy_tls_handshakes_total", ["result": "ok"]] == 5)
+    }
+
     @Test(
         "A graceful stop ends idle connections with close_notify, and HTTP/2 ones with GOAWAY before it",
         arguments: ["http/1.1", "h2"])

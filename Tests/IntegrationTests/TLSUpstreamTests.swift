@@ -154,6 +154,31 @@ struct TLSUpstreamTests {
         #expect(try #require(stage.front).sessions.map(\.resumed) == [false, false])
     }
 
+    @Test(
+        "A peer that changes its keys while nothing is asked keeps its connection",
+        .enabled(if: Tool.find("openssl") != nil),
+        arguments: [false, true])
+    func keyUpdate(asks: Bool) throws {
+        let pair = try TestCertificates.pair("server-ecdsa")
+        let server = try RunningProgram(
+            try #require(Tool.find("python3")),
+            [
+                "-u", "-B", "\(Tool.repository)/Tests/IntegrationTests/Cases/tls_key_update.py", "--certificate",
+                pair.certificate, "--key", pair.key,
+            ] + (asks ? ["--asks"] : []))
+        #expect(server.waitForOutput { $0.contains("port ") && $0.contains("\n") })
+        let port = try #require(server.output.firstMatch(of: #/port (\d+)/#).flatMap { UInt16($0.1) })
+        var text = ConfigurationText(upstream: .ipv4(port: port))
+        text.upstreams["app"]?.append(SecureStage.yaml(try SecureStage.lines()))
+        let proxy = try ProxyProcess(configuration: text.yaml)
+        for number in 1...3 {
+            #expect(try proxy.exchange(request()).body.text == "\(number)")
+            #expect(server.waitForOutput { $0.contains("changed \(number)") })
+        }
+        let metrics = try proxy.metrics()
+        #expect(metrics["propagating_proxy_upstream_connections_created_total"] == 1, "\(metrics)")
+    }
+
     // MARK: Ends
 
     @Test(

@@ -100,6 +100,24 @@ struct TransferTests {
         #expect(line.client.end == .endOfStream)
     }
 
+    @Test("A ticket goes with the first answer if the request came with the handshake's end, and at once if not")
+    func tickets() throws {
+        let line = try Line(client: Loaded.client(), server: Loaded.server("server-ecdsa"), isRelayed: true)
+        line.client.say(pattern(100))
+        line.server.say(pattern(50))
+        // What the client says last arrives in one piece.
+        #expect(
+            line.run {
+                if line.client.progress == .waiting || line.client.isAllSent { _ = line.carry(1 << 16) }
+                return line.client.read.count == 50 && line.server.read.count == 100
+            })
+        #expect(line.client.session.takeTicket() != nil)
+        #expect(line.client.read == pattern(50))
+
+        let quiet = try established()
+        #expect(quiet.run { quiet.client.session.takeTicket() != nil })
+    }
+
     @Test("Cost no memory while nothing is under way")
     func memory() throws {
         let line = try established()

@@ -3,12 +3,20 @@
 """Bodies of every framing and size, both directions, compared by hash; memory while the far side is slow.
 
 Each row is one exchange through the real binary, between a scripted upstream and a raw caller:
-what was sent, at what rate, and by how much the proxy's resident memory rose at its peak.
+what was sent, at what rate, and by how much the proxy's resident memory rose at its peak. With --upstream-tls the
+upstream speaks TLS by Python's OpenSSL. With --tls the caller is curl, over HTTP/1.1 and HTTP/2, TLS 1.2 and 1.3, with and
+without a certificate of its own.
 """
 
 import hashlib
 import random
+import pathlib
+import shutil
 import socket
+import ssl
+import subprocess
+import sys
+import tempfile
 import threading
 import time
 
@@ -141,7 +149,8 @@ def throttle(bytes_per_second):
 class Upstream:
     """Does what the request's target says: `/down/FRAMING/SIZE`, `/up`, `/echo`; `?slow=RATE` reads or writes slowly."""
 
-    def __init__(self):
+    def __init__(self, tls=None):
+        self.tls = tls
         self.listener = socket.create_server(("127.0.0.1", 0), backlog=128)
         self.address = self.listener.getsockname()
         self.errors = []
@@ -155,18 +164,29 @@ class Upstream:
 
     def _serve(self, peer):
         with peer:
-            reader = Reader(peer)
-            while True:
-                try:
-                    line, fields = reader.head()
-                except (EOFError, OSError):
+            if not self.tls:
+                return self._requests(peer)
+            try:
+                with self.tls.wrap_socket(peer, server_side=True) as secure:
+                    self._requests(secure)
+                    secure.settimeout(5)
+                    secure.unwrap()  # close_notify: what the end of the stream ends is whole
+            except OSError:
+                pass
+
+    def _requests(self, peer):
+        reader = Reader(peer)
+        while True:
+            try:
+                line, fields = reader.head()
+            except (EOFError, OSError):
+                return
+            try:
+                if not self._answer(peer, reader, line.split(" ")[1], fields):
                     return
-                try:
-                    if not self._answer(peer, reader, line.split(" ")[1], fields):
-                        return
-                except (EOFError, OSError, ValueError) as error:
-                    self.errors.append(repr(error))
-                    return
+            except (EOFError, OSError, ValueError) as error:
+                self.errors.append(repr(error))
+                return
 
     def _answer(self, peer, reader, target, fields):
         path, _, query = target.partition("?")
@@ -272,13 +292,105 @@ class Bodies:
         self.run(f"both at once, {framing} up, chunked down", size, exchange)
 
 
+class Curl:
+    """The same by curl, over TLS."""
+
+    WAYS = [(http, version, mutual) for http in ("1.1", "2") for version in ("1.2", "1.3") for mutual in (False, True)]
+
+    def __init__(self, bodies, certificates):
+        self.bodies, self.certificates = bodies, certificates
+
+    def _curl(self, way, path, *arguments):
+        http, version, mutual = way
+        port = self.bodies.proxy.address[1]
+        own = ["--cert", f"{self.certificates}/client.pem", "--key", f"{self.certificates}/client.key"] if mutual else []
+        command = ["curl", "-sS", "--cacert", f"{self.certificates}/root.pem", f"--http{http}", f"--tlsv{version}",
+                   "--tls-max", version, *own, *arguments, f"https://localhost:{port}{path}"]
+        return subprocess.Popen(command, stdout=subprocess.PIPE)
+
+    def down(self, way, framing, size):
+        def exchange():
+            digest, count = hashlib.blake2b(), 0
+            with self._curl(way, f"/down/{framing}/{size}") as curl:
+                while part := curl.stdout.read(256 * KIB):
+                    digest.update(part)
+                    count += len(part)
+            return curl.returncode == 0 and (digest.hexdigest(), count) == (hash_of(size), size)
+
+        self.bodies.run(f"response, {framing}, {self._name(way)}", size, exchange)
+
+    def up(self, way, size, file):
+        def exchange():
+            with self._curl(way, "/up", "-H", "Expect:", "-T", file) as curl:
+                text = curl.stdout.read().decode()
+            return curl.returncode == 0 and text == f"{hash_of(size)} {size} "
+
+        self.bodies.run(f"request, length, {self._name(way)}", size, exchange)
+
+    @staticmethod
+    def _name(way):
+        return f"HTTP/{way[0]}, TLS {way[1]}{', mutual' if way[2] else ''}"
+
+
+def by_curl(options):
+    if not shutil.which("curl"):
+        sys.exit("curl is not installed")
+    upstream = Upstream()
+    with tempfile.TemporaryDirectory() as folder:
+        subprocess.run([lab.REPOSITORY / "scripts/make-test-certs", folder], check=True)
+        pair = f"{{ certificate: {folder}/server-ecdsa.pem, key: {folder}/server-ecdsa.key }}"
+        callers = f"{{ mode: optional, ca: {folder}/root.pem }}"
+        listener = [f"tls: {{ certificates: [{pair}], client_certificates: {callers} }}"]
+        with lab.Proxy(options.binary, upstream.address, listener=listener) as proxy:
+            bodies = Bodies(proxy)
+            caller = Curl(bodies, folder)
+            for way in Curl.WAYS:
+                for size in (0, 1, 16_385, 65_537, MIB, options.large * MIB):
+                    with open(f"{folder}/body", "wb") as file:
+                        file.writelines(pieces(size))
+                    for framing in ("length", "chunked"):
+                        caller.down(way, framing, size)
+                    caller.up(way, size, f"{folder}/body")
+                # Whose end the proxy alone tells from a cut.
+                caller.down(way, "close", MIB)
+            bodies.table.row(not upstream.errors, "errors the upstream saw", "", "", "", f"{len(upstream.errors)}")
+            bodies.table.end()
+
+
+def secured(kind, folder):
+    """For an upstream that speaks TLS: its context, and the proxy's options."""
+    subprocess.run([lab.REPOSITORY / "scripts/make-test-certs", folder], check=True)
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(folder / "server-ecdsa.pem", folder / "server-ecdsa.key")
+    options = [f"ca: {folder / 'root.pem'}"]
+    if kind == "1.2":
+        context.maximum_version = ssl.TLSVersion.TLSv1_2
+    if kind == "mutual":
+        context.verify_mode = ssl.CERT_REQUIRED
+        context.load_verify_locations(folder / "root.pem")
+        options += [f"certificate: {folder / 'client.pem'}", f"key: {folder / 'client.key'}"]
+    return context, [f"tls: {{ {', '.join(options)} }}"]
+
+
 def main():
     parser = lab.arguments(__doc__)
-    parser.add_argument("--large", type=int, default=1024, help="MiB of the largest bodies (default: %(default)s)")
+    parser.add_argument("--upstream-tls", choices=("1.2", "1.3", "mutual"))
+    parser.add_argument("--tls", action="store_true", help="callers speak TLS; the largest body is 100 MiB then")
+    parser.add_argument("--large", type=int, help="MiB of the largest bodies (default: 1024, with --tls 100)")
     options = parser.parse_args()
+    options.large = options.large or (100 if options.tls else 1024)
+    if options.tls:
+        return by_curl(options)
     large = options.large * MIB
-    upstream = Upstream()
-    with lab.Proxy(options.binary, upstream.address) as proxy:
+    with tempfile.TemporaryDirectory() as folder:
+        context, lines = None, ()
+        if options.upstream_tls:
+            context, lines = secured(options.upstream_tls, pathlib.Path(folder))
+        run(options.binary, Upstream(context), lines, large)
+
+
+def run(binary, upstream, upstream_options, large):
+    with lab.Proxy(binary, upstream.address, upstream_options=upstream_options) as proxy:
         bodies = Bodies(proxy)
         for framing in ("length", "chunked", "close"):
             for size in SIZES:

@@ -156,7 +156,9 @@ final class WorkerMetrics: Sendable {
     /// A handshake with a caller has ended well.
     func handshakeEnded(listener: UInt16, isResumed: Bool) { callerHandshake(listener, isResumed ? 1 : 0) }
 
-    func handshakeFailed(listener: UInt16, _ failure: TLSFailure) { callerHandshake(listener, 2 + Int(failure.rawValue)) }
+    func handshakeFailed(listener: UInt16, _ failure: TLSFailure) {
+        callerHandshake(listener, 2 + Int(failure.rawValue))
+    }
 
     /// Handshakes that wait for their turn; noted about once a second.
     func handshakes(waiting count: Int) { set(.handshakesWaiting, count) }

@@ -27,6 +27,8 @@ class HTTP2Connection: Socket {
     /// Bytes have come since ``lookBehind()``. A reset that came in one event with bytes is not told of by the loop
     /// (libevent makes EPOLLERR a readable), and those bytes look like all there is.
     private var mayHideReset = false
+    /// The peer has said something.
+    final private(set) var hasHeard = false
 
     /// - Parameter carrier: between the frames and the kernel; `nil` in the clear.
     init(
@@ -70,6 +72,7 @@ class HTTP2Connection: Socket {
             switch receive(into: &input) {
             case .bytes:
                 mayHideReset = true
+                hasHeard = true
                 takeInput()
             case .wouldBlock: return
             case .full, .endOfStream, .failed: return lose()

@@ -184,12 +184,16 @@ final class EndpointPool {
 
     /// Closes what is idle; used when the worker stops.
     func closeIdle() {
+        closeIdleConnections()
+        for session in sessions where isRetired || session.isIdle { session.retire() }
+    }
+
+    private func closeIdleConnections() {
         let closing = idle
         idle.removeAll()
         capacity.leftIdle(closing.count)
         lookedAtCount = 0
         for connection in closing { close(connection) }
-        for session in sessions where isRetired || session.isIdle { session.retire() }
     }
 
     // MARK: Opening and closing
@@ -217,8 +221,13 @@ final class EndpointPool {
             descriptor, isConnecting: isConnecting, tls: link, pool: self, buffers: supplies.buffers, on: loop)
     }
 
-    /// What ALPN has chosen for the newest connection.
-    func learn(speaksHTTP2: Bool) { self.speaksHTTP2 = speaksHTTP2 }
+    /// What ALPN has chosen for the newest connection. Of the other kind what is idle would only take up room.
+    func learn(speaksHTTP2: Bool) {
+        guard self.speaksHTTP2 != speaksHTTP2 else { return }
+        self.speaksHTTP2 = speaksHTTP2
+        if speaksHTTP2 { return closeIdleConnections() }
+        for session in sessions where session.isIdle { session.retire() }
+    }
 
     /// Closes a connection that cannot be used again.
     func close(_ connection: UpstreamConnection) {

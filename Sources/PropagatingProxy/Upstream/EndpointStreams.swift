@@ -11,7 +11,7 @@ extension EndpointPool {
         for session in sessions.dropFirst() {
             if let connection = session.openStream() { return taken(connection) }
         }
-        guard capacity.mayOpen else { return .full }
+        guard capacity.makeRoom() else { return .full }
         switch connectSession() {
         case .success(let session):
             guard let connection = session.openStream() else { return .failed(.outOfBuffers, pool: nil) }

@@ -125,7 +125,7 @@ final class HTTP2Upstream: HTTP2Connection {
 
     override func settle() {
         tls?.keepTicket()
-        if session.goAwayReceived != nil || pool.isRetired {
+        if session.goAwayReceived != nil || pool.isRetired || !pool.speaksHTTP2 {
             if isIdle { return lose() }
         }
         if isBlocked {

@@ -166,8 +166,8 @@ final class UpstreamConnection: Socket {
 
     /// The peer's alert instead of the first response: with TLS 1.3 it judges our certificate after we have gone on.
     var refusal: TLSFailure? {
-        let link = session?.tls ?? tls
-        guard let failure = link?.session.failure, failure.isAlert, useCount == 0 else { return nil }
+        let isFirst = session.map { !$0.hasHeard } ?? (useCount == 0)
+        guard isFirst, let failure = (session?.tls ?? tls)?.session.failure, failure.isAlert else { return nil }
         return failure
     }
 

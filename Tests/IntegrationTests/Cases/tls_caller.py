@@ -91,6 +91,7 @@ def connect(address, context, options, session):
     told["resumed"] = caller.tls.session_reused
     names = caller.tls.getpeercert().get("subjectAltName", ())
     told["names"] = [value for kind, value in names if kind == "DNS"]
+    time.sleep(options.pause)
     caller.run(lambda: caller.tls.write(options.request))
     if options.end == "half":
         caller.say_goodbye()
@@ -120,6 +121,7 @@ def main():
     parser.add_argument("--request", default=r"GET / HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
     parser.add_argument("--end", choices=("keep", "half", "cut", "reset"), default="keep")
     parser.add_argument("--wait", type=float, default=20)
+    parser.add_argument("--pause", type=float, default=0, help="seconds between handshake and request")
     options = parser.parse_args()
     options.request = codecs.decode(options.request, "unicode_escape").encode("latin-1")
     host, _, port = options.address.rpartition(":")
