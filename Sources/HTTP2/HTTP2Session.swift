@@ -437,6 +437,13 @@ public final class HTTP2Session {
         touch()
     }
 
+    /// What the stream has to send is whole: libnghttp2 copies it, and the next stream can use its block.
+    func submitNow(_ stream: HTTP2Stream) {
+        guard !isBusy, !isLost, !isOver else { return isDue(stream) }
+        submit(stream)
+        touch()
+    }
+
     /// Moves frames that are due into the buffer, as many as fit its free room.
     public func write(into out: inout Buffer) {
         guard !isLost else { return }

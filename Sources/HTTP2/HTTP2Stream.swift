@@ -12,6 +12,8 @@ public import HTTP1
 public final class HTTP2Stream: Carrier {
     /// Bytes of a body that always find room to wait in, whatever the peer's windows allow.
     static let least = 16_384
+    /// Bytes of a body that go with the head, if they are there when the head is read.
+    private static let littleBody = 4096
 
     /// Not while the stream waits to be used again, nor when the session is gone.
     var hasSession: Bool { unsafe owner != nil }
@@ -25,6 +27,8 @@ public final class HTTP2Stream: Carrier {
     // MARK: Receiving
 
     var head: Buffer
+    /// Bytes at the end of ``head`` that are of the body: a small one that came at once needs no block of its own.
+    private var bodyInHead = 0
     /// Of the head that was received last, as long as that begins what ``receive(into:)`` has given.
     public internal(set) var lines = HeadLines()
     var body: Buffer
@@ -107,8 +111,11 @@ public final class HTTP2Stream: Carrier {
         if !head.isEmpty {
             if !buffer.isEmpty { lines.removeAll() }
             var count = Self.move(&head, into: &buffer)
+            let left = min(bodyInHead, head.count)
+            used += bodyInHead - left
+            bodyInHead = left
             // A small body rides along.
-            let fits = head.isEmpty && body.count <= min(4096, buffer.freeCount)
+            let fits = head.isEmpty && body.count <= min(Self.littleBody, buffer.freeCount)
             if fits, !body.isEmpty { count += takeBody(&buffer) }
             return count > 0 ? .bytes(count) : .full
         }
@@ -175,7 +182,8 @@ public final class HTTP2Stream: Carrier {
     public override func shutdownWrite() {
         guard hasSession, !endQueued else { return }
         endQueued = true
-        if headQueued { withSession { $0.isDue(self) } }
+        guard headQueued else { return }
+        withSession { if isWholeHead { $0.submitNow(self) } else { $0.isDue(self) } }
     }
 
     public override func takeError() -> CInt { failure }
@@ -184,6 +192,7 @@ public final class HTTP2Stream: Carrier {
         guard hasSession, !isDetached else { return }
         isDetached = true
         head.release()
+        bodyInHead = 0
         body.release()
         trailers.release()
         withSession { $0.socketClosed(self, isCut: isCut) }
@@ -214,6 +223,16 @@ public final class HTTP2Stream: Carrier {
 
     /// The session is gone, without ``HTTP2Session/connectionLost()``.
     func orphan() { unsafe owner = nil }
+
+    /// Body bytes have come; `false` if there is no room for them.
+    func take(body bytes: Span<UInt8>) -> Bool {
+        if !head.isEmpty, body.isEmpty, bodyInHead + bytes.count <= Self.littleBody, head.freeCount >= bytes.count {
+            bodyInHead += bytes.count
+            return head.append(copying: bytes) == bytes.count
+        }
+        if body.freeCount < bytes.count { body.compact() }
+        return body.append(copying: bytes) == bytes.count
+    }
 
     /// It waits to be used again.
     func end() {
@@ -257,10 +276,14 @@ public final class HTTP2Stream: Carrier {
         }
     }
 
+    /// A head and its end: nothing more can come that would change its frame.
+    private var isWholeHead: Bool { !headSubmitted && pending.count == headCount && sentTrailers.isEmpty }
+
     private var hasRoom: Bool { pending.count <= Self.least / 2 }
 
     private func release() {
         head.release()
+        bodyInHead = 0
         body.release()
         trailers.release()
         dropPending()

@@ -68,8 +68,7 @@ extension HTTP2Session {
 
     private func dataReceived(_ stream: HTTP2Stream, _ bytes: UnsafeBufferPointer<UInt8>) {
         guard !stream.isDetached, stream.failure == 0 else { return }
-        if stream.body.freeCount < bytes.count { stream.body.compact() }
-        guard unsafe stream.body.append(copying: Span(_unsafeElements: bytes)) == bytes.count else {
+        guard unsafe stream.take(body: Span(_unsafeElements: bytes)) else {
             count(.memory)
             return reset(stream, .internalError)
         }
@@ -83,10 +82,14 @@ extension HTTP2Session {
     }
 
     /// Calls with it, if there is one. The session holds it meanwhile.
+    ///
+    /// libnghttp2 tells of a request that it could not send before it closes its stream: ours may be another's by then.
     @inline(__always)
     func withStream(_ id: Int32, _ body: (HTTP2Stream) -> Void) {
         guard let known = unsafe nghttp2_session_get_stream_user_data(handle, id) else { return }
-        unsafe Unmanaged<HTTP2Stream>.fromOpaque(known)._withUnsafeGuaranteedRef(body)
+        unsafe Unmanaged<HTTP2Stream>.fromOpaque(known)._withUnsafeGuaranteedRef {
+            if $0.id == id { body($0) }
+        }
     }
 
     private func end(_ stream: HTTP2Stream) {
