@@ -445,7 +445,7 @@ public final class TLSSession: Carrier {
         socket.kernelSend(buffer.readable)
     }
 
-    public override var holdsUnsent: Bool { !sealed.isEmpty }
+    public override var holdsUnsent: Bool { !sealed.isEmpty && !keepsTickets }
 
     public override func kernelWritable() {
         guard let socket, !sealed.isEmpty else { return }
