@@ -66,6 +66,7 @@ open class Socket {
     private func put(_ carrier: Carrier) {
         self.carrier = carrier
         carrier.socket = self
+        if carrier.holdsUnsent { awaitWritable() }
         guard carrier.hasNews else { return }
         mayRead = true
         resumeSoon()

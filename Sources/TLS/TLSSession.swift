@@ -193,6 +193,9 @@ public final class TLSSession: Carrier {
 
     private var mayBegin = false
 
+    /// Whether OpenSSL has begun with a peer's handshake, and holds some 40 KiB for it until the end.
+    public var hasBegun: Bool { mayBegin && !isEstablished }
+
     /// Whether what is sealed may go with the first response: it is tickets, and a request is here already.
     private var mayKeepTickets: Bool {
         guard server != nil, !received.isEmpty, sealed.count <= Self.keptLimit else { return false }
@@ -442,7 +445,7 @@ public final class TLSSession: Carrier {
         socket.kernelSend(buffer.readable)
     }
 
-    public override var holdsUnsent: Bool { !sealed.isEmpty }
+    public override var holdsUnsent: Bool { !sealed.isEmpty && !keepsTickets }
 
     public override func kernelWritable() {
         guard let socket, !sealed.isEmpty else { return }

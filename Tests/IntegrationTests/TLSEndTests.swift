@@ -65,6 +65,21 @@ struct TLSEndTests {
         #expect(!stage.proxy.log.contains("WARN  TLS") && !stage.proxy.log.contains("handshake failed"))
     }
 
+    @Test("A WebSocket's tunnel carries bytes both ways, and its end is a close_notify")
+    func tunnel() throws {
+        let stage = try Stage.secured(script: { exchange in
+            try exchange.send("HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\r\n")
+            try exchange.peer.send(exchange.peer.receive(exactly: 5))
+            exchange.close()
+        })
+        let asked =
+            #"GET /chat HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"#
+            + #"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\nhello"#
+        let told = try TLSCaller.speak(["--request", asked], to: stage.proxy)[0]
+        #expect(told.received?.hasPrefix("HTTP/1.1 101 ") == true && told.received?.hasSuffix("\r\n\r\nhello") == true)
+        #expect(told.end == "close_notify")
+    }
+
     @Test("A reset behind the frames of an HTTP/2 request ends it within two seconds or so")
     func hiddenReset() throws {
         let stage = try Stage.secured(script: { exchange in

@@ -139,6 +139,34 @@ struct TLSFailureTests {
         #expect(metrics["propagating_proxy_tls_handshakes_waiting"] == 0)
     }
 
+    @Test(
+        "Handshakes may take as much memory as the buffers; beyond it the older ones go, and whoever means it gets in")
+    func shed() throws {
+        // A worker's 23 handshakes.
+        let stage = try Stage.secured { $0.further = ["limits: { buffers: 1MiB }"] }
+        let address = try stage.proxy.address()
+        let hello = try TLSCaller.shell(
+            "\(try #require(TLSCaller.openssl)) s_client -connect \(address) -msg -noservername </dev/null 2>&1 | sed -n '/ClientHello/,/^[<>]/p'"
+        )
+        let bytes = hello.split(separator: "\n").filter { $0.hasPrefix("    ") }
+            .flatMap { $0.split(separator: " ").compactMap { UInt8($0, radix: 16) } }
+        let count = bytes.count
+        try #require(count > 100 && bytes[0] == 1)
+        let record = [0x16, 3, 1, UInt8(count >> 8), UInt8(count & 255)] + bytes
+        var peers: [Peer] = []
+        for _ in 0..<100 {
+            let peer = try stage.proxy.connect()
+            try peer.send(record)
+            _ = try? peer.receive()  // the server's flight: OpenSSL has begun
+            peers.append(peer)
+        }
+        let metrics = try stage.proxy.metrics()
+        #expect(metrics["propagating_proxy_tls_handshakes_shed_total"] >= 70)
+        #expect(metrics["propagating_proxy_downstream_connections"] <= 25)
+        #expect(try TLSCaller.fetch(from: stage.proxy).status == 200)
+        peers.removeAll()
+    }
+
     @Test("A ClientHello larger than 16 KiB is not read to its end")
     func largeHello() throws {
         let stage = try Stage.secured()

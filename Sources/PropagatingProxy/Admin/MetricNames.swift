@@ -125,6 +125,6 @@ struct MetricNames: Sendable {
         case buffersInUse, buffersRefused
         case http2DownstreamsOpen, http2Streams
         case bufferPages, bufferPageLimit, overloadStage, keepAliveShed
-        case handshakesWaiting
+        case handshakesWaiting, handshakesShed
     }
 }

@@ -116,6 +116,9 @@ struct MetricsPage {
             }
         }
         write("tls_handshakes_waiting", .gauge, "TLS handshakes that wait for their turn.", sum(.handshakesWaiting))
+        write(
+            "tls_handshakes_shed_total", .counter, "TLS handshakes ended early because too many were under way.",
+            sum(.handshakesShed))
     }
 
     private mutating func writeUpstreams() {

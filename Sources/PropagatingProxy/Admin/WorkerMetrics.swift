@@ -163,6 +163,9 @@ final class WorkerMetrics: Sendable {
     /// Handshakes that wait for their turn; noted about once a second.
     func handshakes(waiting count: Int) { set(.handshakesWaiting, count) }
 
+    /// A handshake was ended early, because too many were under way.
+    func handshakeShed() { add(.handshakesShed) }
+
     private func callerHandshake(_ listener: UInt16, _ result: Int) {
         guard listener < names.tlsListeners.count else { return }
         let results = MetricNames.handshakeResults

@@ -12,6 +12,8 @@ final class TLSHandshake: Socket, Downstream {
     let session: TLSSession
     let context: ServerContext
     private var isWaitingForTurn = false
+    /// Monotonic microseconds since which OpenSSL holds memory for it; 0: not yet.
+    private(set) var begunAt: UInt64 = 0
 
     init(
         _ descriptor: consuming Descriptor, _ session: TLSSession, of context: ServerContext, peer: SocketAddress,
@@ -40,11 +42,17 @@ final class TLSHandshake: Socket, Downstream {
 
     private func advance() {
         switch session.handshake() {
-        case .waiting: break
+        case .waiting: noteBegun()
         case .done: worker.continueSecured(self)
         case .failed(.notTLS) where saysHTTP: worker.refusePlain(self)
         case .failed(let failure): worker.endHandshake(self, failure)
         }
+    }
+
+    private func noteBegun() {
+        guard begunAt == 0, session.hasBegun else { return }
+        begunAt = Clock.monotonicMicroseconds
+        worker.handshakeBegan()
     }
 
     /// A method begins with a letter, and so does HTTP/2's preface.
@@ -63,6 +71,7 @@ final class TLSHandshake: Socket, Downstream {
 
     func abandon() {
         guard isOpen else { return }
+        worker.handshakeLeft(self)
         close()
         worker.downstreamClosed(self)
     }

@@ -51,6 +51,10 @@ final class Worker {
     private let connectionLimit: Int
     private let bufferPages: Int
     private let overloadMarks: OverloadMarks
+    /// Of handshakes, that OpenSSL has begun with; they may take as much memory as the buffers.
+    let handshakeLimit: Int
+    private static let handshakeBytes = 44 << 10
+    var begunHandshakes = 0
     /// Refused connections that the log knows of.
     private var toldRefusedCount = 0
 
@@ -68,6 +72,7 @@ final class Worker {
         supplies = SessionSupplies(buffers: buffers, metrics: metrics)
         self.bufferPages = bufferPages
         overloadMarks = OverloadMarks(pages: bufferPages)
+        handshakeLimit = bufferPages * BufferPool.pageSize / Self.handshakeBytes
         self.connectionLimit = connectionLimit
         self.sampler = sampler
         self.metrics = metrics
@@ -239,6 +244,10 @@ final class Worker {
             metrics.http2Downstreams(open: http2Count)
         }
         if isFinishing, connection.isIdle { connection.setDeadline(milliseconds: Self.farewellMilliseconds) }
+    }
+
+    var handshakesBegun: [TLSHandshake] {
+        downstreams.compactMap { $0 as? TLSHandshake }.filter { $0.begunAt > 0 }
     }
 
     /// How long a connection may wait for its next request.

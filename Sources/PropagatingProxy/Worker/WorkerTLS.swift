@@ -18,8 +18,26 @@ extension Worker {
                 descriptor, session, of: context, peer: peer, listener: listener, slot: slot, worker: self))
     }
 
+    /// OpenSSL holds memory for one more; for too many, the older half goes: who means it is through in a moment.
+    func handshakeBegan() {
+        begunHandshakes += 1
+        guard begunHandshakes > handshakeLimit else { return }
+        let begun = handshakesBegun
+        let oldest = begun.map(\.begunAt).min() ?? 0
+        let middle = oldest + (Clock.monotonicMicroseconds - oldest) / 2
+        for handshake in begun where handshake.begunAt <= middle {
+            metrics.handshakeShed()
+            endHandshake(handshake, .timedOut)
+        }
+    }
+
+    func handshakeLeft(_ handshake: TLSHandshake) {
+        if handshake.begunAt > 0 { begunHandshakes -= 1 }
+    }
+
     /// It has ended well: who goes on is what ALPN has chosen, or without it what the first bytes will say.
     func continueSecured(_ handshake: TLSHandshake) {
+        handshakeLeft(handshake)
         let session = handshake.session
         metrics.handshakeEnded(listener: handshake.listener.number, isResumed: session.isResumed)
         let security = DownstreamSecurity(
@@ -39,6 +57,7 @@ extension Worker {
 
     /// Plain HTTP instead of a handshake is answered as what it is.
     func refusePlain(_ handshake: TLSHandshake) {
+        handshakeLeft(handshake)
         metrics.handshakeFailed(listener: handshake.listener.number, .notTLS)
         guard let connection = goOnPlain(handshake) else { return }
         handshake.session.takeReceived(&connection.input)
@@ -47,6 +66,7 @@ extension Worker {
 
     /// It has failed; the peer is told why by an alert where TLS has one.
     func endHandshake(_ handshake: TLSHandshake, _ failure: TLSFailure) {
+        handshakeLeft(handshake)
         metrics.handshakeFailed(listener: handshake.listener.number, failure)
         tell(handshake, failure)
         guard failure.isOurVerdict else {
