@@ -43,9 +43,7 @@ let package = Package(
         .target(name: "TLS", dependencies: ["COpenSSL", "EventLoop"], swiftSettings: house),
 
         // The fence around libnghttp2.
-        .target(
-            name: "HTTP2", dependencies: ["CNghttp2", "EventLoop", "HTTP1"],
-            swiftSettings: house + [.unsafeFlags(["-assume-single-threaded"], .when(configuration: .release))]),
+        .target(name: "HTTP2", dependencies: ["CNghttp2", "EventLoop", "HTTP1"], swiftSettings: house),
 
         // Span records, encodings, queues and delivery.
         .target(name: "SpanEmitter", dependencies: ["EventLoop", "HTTP1", "Propagation", "TLS"], swiftSettings: house),
