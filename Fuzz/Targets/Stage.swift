@@ -53,4 +53,6 @@ final class Stage {
                 worker: worker)
         }
     }
+
+    deinit { worker.end() }
 }
