@@ -109,6 +109,24 @@ struct TLSDownstreamTests {
         }
     }
 
+    @Test("A caller that asks gets the OCSP response of the certificate it is shown (RFC 6066 §8)")
+    func stapling() throws {
+        let certificates = try ["server", "server-ecdsa"].map { name in
+            let pair = try TestCertificates.pair(name)
+            let response = try TestCertificates.path("\(name).ocsp")
+            return "{ certificate: \"\(pair.certificate)\", key: \"\(pair.key)\", ocsp_response: \"\(response)\" }"
+        }
+        let line = "tls: { certificates: [\(certificates.joined(separator: ", "))] }"
+        let stage = try Stage(script: FakeUpstream.echo) { $0.listener.append(line) }
+        for cipher in ["ECDHE-RSA-AES128-GCM-SHA256", "ECDHE-ECDSA-AES128-GCM-SHA256"] {
+            let asked = ["-tls1_2", "-cipher", cipher]
+            let output = try TLSCaller.client(asked + ["-status"], to: stage.proxy)
+            #expect(output.contains("OCSP Response Status: successful"), "\(output)")
+            #expect(output.contains("Cert Status: good"))
+            #expect(try !TLSCaller.client(asked, to: stage.proxy).contains("OCSP Response Status: successful"))
+        }
+    }
+
     @Test("A host with a certificate of its own is not served on another's connection", arguments: ["1.1", "2"])
     func misdirected(http: String) throws {
         let stage = try Stage.secured(["server-ecdsa", "other"])
