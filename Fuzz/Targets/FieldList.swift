@@ -53,7 +53,7 @@ struct FieldList {
             lines = [Array("HTTP/1.1 ".utf8) + pseudo(":status") + [32]]
         }
         let hasAuthority = !pseudo(":authority").isEmpty
-        for field in head where !field.isPseudo {
+        for field in head where !field.isPseudo && !isLeftOut(field) {
             if isRequest, field.isNamed("cookie") || field.isNamed("host") && hasAuthority { continue }
             lines.append(field.name + [58, 32] + field.value)
         }
@@ -62,7 +62,15 @@ struct FieldList {
         return lines
     }
 
-    var trailerLines: [UInt8] { Array((trailers ?? []).map { $0.name + [58, 32] + $0.value + [13, 10] }.joined()) }
+    var trailerLines: [UInt8] {
+        Array((trailers ?? []).filter { !isLeftOut($0) }.map { $0.name + [58, 32] + $0.value + [13, 10] }.joined())
+    }
+
+    /// Content-Length of a 204, which may have none (RFC 9110 section 8.6): libnghttp2 forgives and drops one of 0.
+    private func isLeftOut(_ field: RawField) -> Bool {
+        field.isNamed("content-length")
+            && head.contains { $0.isNamed(":status") && $0.value.elementsEqual("204".utf8) }
+    }
 
     private func line(_ name: String, _ value: [UInt8]) -> [UInt8] { Array("\(name): ".utf8) + value }
 }
