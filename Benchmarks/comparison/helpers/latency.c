@@ -86,7 +86,9 @@ static double quantile(const struct histogram *histogram, double share) {
     uint64_t seen = 0;
     for (unsigned bucket = 0; bucket < BUCKETS; bucket++) {
         seen += histogram->counts[bucket];
-        if (seen && (double)seen >= wanted) return middle_of(bucket) / 1000;
+        if (!seen || (double)seen < wanted) continue;
+        double value = middle_of(bucket), largest = (double)histogram->largest;
+        return (value < largest ? value : largest) / 1000;
     }
     return 0;
 }
