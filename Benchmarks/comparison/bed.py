@@ -1,5 +1,4 @@
 """A test bed: the proxy alone on the last core, upstreams, sink and loads on the others; all of it ends with us."""
-import ctypes
 import http.client
 import json
 import os
@@ -19,7 +18,6 @@ SIZES = {"/0k": 20, "/1k": 1024, "/10k": 10240, "/100k": 102400, "/1m": 1048576}
 GRPC_MESSAGE = b"\x00" + (100).to_bytes(4, "big") + b"m" * 100  # length-prefixed, not compressed
 GRPC_CALLS = {"/bench.Echo/Unary.grpc": 1, "/bench.Echo/Stream.grpc": 100}  # messages each way
 OPEN_FILES = 65536
-LIBC = ctypes.CDLL(None)
 
 
 def body(path):
@@ -72,19 +70,17 @@ class Bed:
 
     # Processes
 
-    def spawn(self, command, cores, env=None, output=subprocess.DEVNULL, last_signal=signal.SIGKILL):
+    def spawn(self, command, cores, env=None, output=subprocess.DEVNULL, last_signal="KILL"):
         """A process on some cores, which ends when we do, however we end."""
-        def prepare():
-            LIBC.prctl(1, last_signal)  # PR_SET_PDEATHSIG
-            os.sched_setaffinity(0, cores)
-        return subprocess.Popen([str(word) for word in command], preexec_fn=prepare, env={**os.environ, **(env or {})},
+        pinned = ["taskset", "-c", ",".join(map(str, cores)), "setpriv", "--pdeathsig", last_signal]  # both become the program
+        return subprocess.Popen([*pinned, *map(str, command)], env={**os.environ, **(env or {})},
                                 stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.STDOUT)
 
     def start(self, name, command, ports, cores=None, env=None):
         """A program that listens on all these ports when this returns. Ended by SIGTERM, should we die: some have children to end."""
         log = self.folder / f"{name}.log"
         with open(log, "wb") as output:
-            process = self.spawn(command, cores or self.other_cores, env, output, signal.SIGTERM)
+            process = self.spawn(command, cores or self.other_cores, env, output, "TERM")
         self.started.append(process)
         end = time.monotonic() + 20
         while not all(listens(port) for port in ports):

@@ -26,9 +26,14 @@ class Peer:
     program: str | None  # a path; None if it is not here
     command: typing.Callable  # of peer, bed, ports, listener and variation: the words, and its environment or None
     listeners: tuple = ALL
-    spans: float = 0  # a request
+    spans: int = 0  # of a request that is sampled
+    sampled: float = 1  # share of the requests
     marks: str | None = None  # what the upstream must see on each request: b3 or traceparent
     cores: int = 1
+
+    @property
+    def is_ours(self):
+        return self.command is ours
 
     def start(self, bed, listener=H1, **variation):
         """Starts it on the proxy's core. Variations are for ours: see `ours`."""
@@ -128,11 +133,12 @@ def envoy_program():
     return os.environ.get("ENVOY") or (str(installed[0]) if installed else which("envoy"))
 
 
-def peers(proxy):
-    """All of them by name, in the order they take turns; `proxy` is the path of our binary."""
+def peers(proxy, also):
+    """All of them by name, in the order they take turns; `proxy` is the path of our binary, `also` has names and paths of other builds."""
     at_envoy, relay = envoy_program(), os.environ.get("PINGORA_RELAY")
     made = [
         Peer("ours", proxy, ours, spans=2, marks="b3"),
+        *[Peer(name, path, ours, spans=2, marks="b3") for name, path in also.items()],
         Peer("floor", str(HELPERS / "floor.c"), floor, (H1,)),
         Peer("nginx", which("nginx"), nginx, (H1, H2C, TLS)),
         Peer("haproxy", which("haproxy"), haproxy),
@@ -141,7 +147,7 @@ def peers(proxy):
         Peer("caddy", which("caddy"), caddy),
         Peer("pingora", relay, pingora, (H1,)),
         Peer("envoy", at_envoy, envoy_with()),
-        Peer("envoy-zipkin1", at_envoy, envoy_with("zipkin", 1), spans=0.01, marks="b3"),
+        Peer("envoy-zipkin1", at_envoy, envoy_with("zipkin", 1), spans=1, sampled=0.01, marks="b3"),
         Peer("envoy-zipkin100", at_envoy, envoy_with("zipkin"), spans=1, marks="b3"),
         Peer("envoy-otlp100", at_envoy, envoy_with("otlp"), spans=1, marks="traceparent"),
     ]

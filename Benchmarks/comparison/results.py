@@ -139,6 +139,6 @@ def table(rows, titles):
         widths = [max(len(values[index]) for values in lines) for index in range(len(kept))]
         out += ["  " + "  ".join(value.rjust(width) if index else value.ljust(width) for index, (value, width) in enumerate(zip(values, widths))) for values in lines]
         out += [f"  {target}, thrown out: {fault}" for target, cell in targets.items() for fault in cell.faults()]
-        left_out = {target: len([row for row in cell.all if row.get("disturbed") and row not in cell.rows]) for target, cell in targets.items()}
+        left_out = {target: len([row for row in cell.all if row.get("disturbed") and not row.get("faults") and row not in cell.rows]) for target, cell in targets.items()}
         out += [f"  {target}: {count} disturbed rows left out" for target, count in left_out.items() if count]
     return "\n".join(out)
