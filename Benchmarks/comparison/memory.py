@@ -1,23 +1,25 @@
-"""Resident memory of a proxy with idle connections, each of which has done one request."""
+"""Resident memory of a proxy with idle connections that have each done one request: rows of kind memory."""
 import resource
 import select
 import socket
 import ssl
 import time
 
+from . import checks
 from .bed import BedError, body, tree
 from .machine import resident_kib
 from .peers import H1, TLS
 
-PATH = "/0k"
-COUNTS = {H1: (1, 100, 1000, 10_000), TLS: (1, 100, 1000)}  # a client in Python takes some 40 KiB a TLS connection
-KEPT_FROM_THE_START = 8  # they bring what is made once, and are not counted
+RETRIES_ROWS = True  # how busy others are does not matter here
+COUNTS = {H1: (1, 100, 1000, 10_000), TLS: (1, 100, 1000)}  # a caller in Python takes some 40 KiB a TLS connection
+FIRST = 8  # connections that bring what is made once; not counted
+WARM_REQUESTS = 4000  # over them, so that buffers of spans have the size they need
 SETTLING_SECONDS = 0.5
 ASKED_AGAIN = 50  # connections that must answer once more at the end
 
 
 def most_connections():
-    """A proxy of ours keeps half of its descriptors, less 32, for upstreams; the same count for all."""
+    """A proxy of ours keeps half of its descriptors, and some, for upstreams; the same count for all."""
     return resource.getrlimit(resource.RLIMIT_NOFILE)[0] // 2 - 100
 
 
@@ -26,12 +28,38 @@ def counts(listener):
     return sorted({min(count, most_connections()) for count in COUNTS[listener]})
 
 
-class Held:
-    """Connections that stay open; ends them all when left."""
+def measure(bed, peer, scenario, options):
+    """x is the number of connections, `rss_kib` the memory of all processes of the proxy, `idle_kib` by how much a connection has made it grow."""
+    running = peer.start(bed, scenario.listener)
+    port, rows = running.ports[scenario.listener], []
+    try:
+        if faults := checks.answers(bed, scenario, port):
+            return [{"faults": faults}]
+        with Held(port, scenario.path, scenario.listener == TLS) as held:
+            held.grow(FIRST)
+            held.warm_up(WARM_REQUESTS)
+            first = settled(running)["rss_kib"]
+            for count in counts(scenario.listener):
+                held.grow(count + FIRST - len(held.connections))
+                row = settled(running)
+                rows.append({"x": count, "requests": count, **row, "idle_kib": (row["rss_kib"] - first) / count, "faults": held.faults()})
+        return rows
+    finally:
+        bed.stop(running.process)
 
-    def __init__(self, port, tls):
-        self.port, self.tls, self.connections = port, make_context() if tls else None, []
-        self.request = f"GET {PATH} HTTP/1.1\r\nHost: localhost\r\n\r\n".encode()
+
+def settled(running):
+    time.sleep(SETTLING_SECONDS)
+    pids = tree(running.process.pid)
+    return {"rss_kib": resident_kib(pids), "pss_kib": resident_kib(pids, "Pss")}
+
+
+class Held:
+    """Connections that stay open; all end when it is left."""
+
+    def __init__(self, port, path, tls):
+        self.port, self.connections, self.context = port, [], tls_context() if tls else None
+        self.request, self.body = f"GET {path} HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n".encode(), body(path)
 
     def __enter__(self):
         return self
@@ -43,64 +71,40 @@ class Held:
     def grow(self, count):
         for _ in range(count):
             connection = socket.create_connection(("127.0.0.1", self.port), 5)
-            if self.tls:
-                connection = self.tls.wrap_socket(connection)
+            if self.context:
+                connection = self.context.wrap_socket(connection)
             self.connections.append(connection)
-            self.ask(connection)
+            self.ask(len(self.connections) - 1)
 
-    def ask(self, connection):
+    def warm_up(self, count):
+        for number in range(count):
+            self.ask(number % len(self.connections))
+
+    def ask(self, number):
+        connection, received = self.connections[number], b""
         connection.sendall(self.request)
-        received = b""
-        while not received.endswith(body(PATH)):
+        while not received.endswith(self.body):
             more = connection.recv(4096)
             if not more:
-                raise BedError(f"connection {len(self.connections)} was closed after {received[:80]}")
+                raise BedError(f"connection {number} was closed after {received[:80]}")
             received += more
         if not received.startswith(b"HTTP/1.1 200"):
-            raise BedError(f"connection {len(self.connections)} got {received[:80]}")
+            raise BedError(f"connection {number} was answered with {received[:80]}")
 
     def faults(self):
-        """All must still be open, and some must still answer."""
+        """All must be open, and some must still answer."""
         poll = select.poll()
         for connection in self.connections:
             poll.register(connection, select.POLLIN)
-        closed = len(poll.poll(0))
-        if closed:
+        if closed := len(poll.poll(0)):
             return [f"{closed} of {len(self.connections)} idle connections were closed"]
-        for connection in self.connections[::max(1, len(self.connections) // ASKED_AGAIN)]:
-            self.ask(connection)
+        for number in range(0, len(self.connections), max(1, len(self.connections) // ASKED_AGAIN)):
+            self.ask(number)
         return []
 
 
-def make_context():
+def tls_context():
     made = ssl.create_default_context()
     made.check_hostname, made.verify_mode = False, ssl.CERT_NONE
     made.minimum_version = ssl.TLSVersion.TLSv1_3
     return made
-
-
-def idle(bed, running, listener=H1):
-    """x: connections. `rss_kib` is the memory of all processes, `idle_kib` its growth by a connection since there were only 8."""
-    with Held(running.ports[listener], listener == TLS) as held:
-        held.grow(KEPT_FROM_THE_START)
-        pids, first, seen = settled(running), None, KEPT_FROM_THE_START
-        first = resident_kib(pids)
-        for count in counts(listener):
-            held.grow(count + KEPT_FROM_THE_START - seen)
-            seen = count + KEPT_FROM_THE_START
-            pids = settled(running)
-            resident = resident_kib(pids)
-            yield {"x": count, "requests": count, "rss_kib": resident, "pss_kib": resident_kib(pids, "Pss"), "idle_kib": (resident - first) / count,
-                   "faults": held.faults()}
-    wait_for_closed(bed)
-
-
-def settled(running):
-    time.sleep(SETTLING_SECONDS)
-    return tree(running.process.pid)
-
-
-def wait_for_closed(bed):
-    """What we closed is to be gone before something else is measured."""
-    time.sleep(SETTLING_SECONDS)
-    bed.seen("up")
