@@ -37,7 +37,7 @@ def upload(bed, scenario):
 
 def wrk(bed, scenario, port, seconds):
     """Closed loop at saturation. `bytes` are those of heads and bodies."""
-    body = f'wrk.method = "POST"; wrk.body = string.rep("x", {scenario.upload})' if scenario.upload else ""
+    body = f'wrk.method = "POST"; wrk.body = string.rep("x", {scenario.upload})' if scenario.upload else scenario.options.get("script", "")
     threads = min(len(bed.other_cores), 4, scenario.connections)
     fields = (*scenario.fields, *(["Connection: close"] if scenario.close else []))
     output = bed.run([which("wrk"), f"-t{threads}", f"-c{scenario.connections}", f"-d{max(1, round(seconds))}s", "--timeout", "5s",
