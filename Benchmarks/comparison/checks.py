@@ -58,8 +58,8 @@ def sampled(peer, scenario):
 
 
 def spans(bed, peer, scenario, asked, answered, before):
-    """How many spans came since the proxy was started, how many were owed, and faults. Waits for the last ones. `asked` counts requests that began, and
-    `answered` those that ended well: those in flight at the end may have left a span or not."""
+    """How many spans came since the proxy was started, how many were owed, and faults. Waits for the last ones. `asked` counts requests that may have
+    begun, and `answered` those that ended well: those in flight at the end leave a span or not, whether the upstream has read them or not."""
     if not peer.spans:
         return None, None, []
     share = sampled(peer, scenario)

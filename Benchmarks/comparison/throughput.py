@@ -45,8 +45,8 @@ def measure(bed, peer, scenario, options):
         row["faults"] += checks.idle(idle)
         row["idle"] = len(idle) or None
         known = row["requests"] + warm + 1
-        asked = bed.seen("up")["requests"] - before[0]["requests"] if scenario.upstream_counts else known + scenario.connections * scenario.streams
-        row["spans"], row["spans_wanted"], faults = checks.spans(bed, peer, scenario, max(asked, known), known + len(idle), before[1])
+        asked = max(known, bed.seen("up")["requests"] - before[0]["requests"]) + scenario.connections * scenario.streams
+        row["spans"], row["spans_wanted"], faults = checks.spans(bed, peer, scenario, asked, known + len(idle), before[1])
         row["faults"] += faults
         if row["spans"] is not None:
             row["spans_each"] = row["spans"] / max(1, known + len(idle))
