@@ -2,6 +2,7 @@
 import json
 import pathlib
 import re
+import resource
 import socket
 import sys
 import time
@@ -9,7 +10,7 @@ import time
 from .bed import GRPC_CALLS, GRPC_MESSAGE, PATTERN, SIZES, BedError, which
 from .peers import TLS
 
-CONNECTION_REQUESTS = 9000  # over HTTP/2 ours ends a connection, as is due, after 10,000; h2load counts what it then has open as failed
+CONNECTION_REQUESTS = 9000  # a build of ours that has no max_requests_per_connection ends a connection after 10,000, and h2load counts what it then has open as failed
 GRPC_FIELDS = ("content-type: application/grpc", "te: trailers")
 SCRIPT = """%s
 done = function(summary, latency)
@@ -37,7 +38,7 @@ def upload(bed, scenario):
 
 def wrk(bed, scenario, port, seconds):
     """Closed loop at saturation. `bytes` are those of heads and bodies."""
-    body = f'wrk.method = "POST"; wrk.body = string.rep("x", {scenario.upload})' if scenario.upload else ""
+    body = f'wrk.method = "POST"; wrk.body = string.rep("x", {scenario.upload})' if scenario.upload else scenario.options.get("script", "")
     threads = min(len(bed.other_cores), 4, scenario.connections)
     fields = (*scenario.fields, *(["Connection: close"] if scenario.close else []))
     output = bed.run([which("wrk"), f"-t{threads}", f"-c{scenario.connections}", f"-d{max(1, round(seconds))}s", "--timeout", "5s",
@@ -115,6 +116,11 @@ def warm_up(bed, scenario, port, count):
         count = scenario.connections
     h2load_once(bed, scenario, port, count, [] if scenario.load == "h2load" else ["--h1"])
     return count
+
+
+def idle_count(wanted):
+    """As many as wanted, or as the limit of open files leaves to ours, which keeps half of it for upstreams."""
+    return min(wanted, resource.getrlimit(resource.RLIMIT_NOFILE)[0] // 2 - 200)
 
 
 def open_idle(port, count):

@@ -30,6 +30,7 @@ class Scenario:
         return self.listener != H2C_TO_H2C
 
 
+NEAREST = {"targets": ["ours", "nginx", "haproxy"]}
 FIELDS = tuple(f"X-Field-{number}: value of field {number}" for number in range(16))
 OURS = {"only_ours": True, "group": "ours"}
 
@@ -43,7 +44,7 @@ SCENARIOS = [
     Scenario("close", "GET of 20 bytes, a new connection for each, 64 at a time", close=True),
     Scenario("conns1", "GET of 20 bytes, 1 connection", connections=1),
     Scenario("conns1000", "GET of 20 bytes, 1,000 connections", connections=1000),
-    Scenario("idle10000", "GET of 20 bytes, 64 connections beside 10,000 idle ones", idle=10000),
+    Scenario("idle10000", "GET of 20 bytes, 64 connections beside 10,000 idle ones (9,800 where 20,000 files may be open)", idle=10000),
     Scenario("h2c-h1", "h2c to HTTP/1.1, GET of 20 bytes, 16 connections of 32 streams", load="h2load", listener=H2C, connections=16, streams=32),
     Scenario("h2c-h1-single", "h2c to HTTP/1.1, GET of 20 bytes, 64 connections of 1 stream", load="h2load", listener=H2C),
     Scenario("h2c-h2c", "h2c to h2c, GET of 20 bytes, 16 connections of 32 streams", load="h2load", listener=H2C_TO_H2C, connections=16, streams=32),
@@ -61,6 +62,21 @@ SCENARIOS = [
     Scenario("sampling100", "GET of 20 bytes, all is sampled", **OURS),
     Scenario("collector-down", "GET of 20 bytes, all is sampled, no collector listens", variation={"collector": "closed"}, **OURS),
     *[Scenario(f"encoding-{name}", f"GET of 20 bytes, all is sampled, spans as {name}", variation={"encoding": name}, **OURS) for name in ENCODINGS],
+    Scenario("latency1", "GET of 20 bytes, 1 connection: added latency", kind="latency", connections=1),
+    Scenario("latency-share", "GET of 20 bytes, 64 connections: latency at a percentage of what the target can do", kind="latency", options={"of": "saturation"}),
+    Scenario("latency-rate", "GET of 20 bytes, 64 connections: latency at so many requests a second", kind="latency", options={"of": "requests"}),
+    Scenario("idle-memory", "memory with so many idle connections", kind="memory", options={"rounds": 3}),
+    Scenario("idle-memory-tls", "memory with so many idle connections, TLS 1.3", kind="memory", listener=TLS, options={"rounds": 3}),
+    Scenario("growth-connections", "GET of 20 bytes, so many connections", kind="growth", options={"what": "connections", **NEAREST}),
+    Scenario("growth-routes", "GET of 20 bytes, so many prefixes, all asked for in turn", kind="growth", only_ours=True, options={"what": "routes"}),
+    Scenario("growth-routes-exact", "GET of 20 bytes, so many exact paths, all asked for in turn", kind="growth", only_ours=True,
+             options={"what": "routes", "match": "path"}),
+    Scenario("growth-routes-last", "GET of 20 bytes, so many prefixes, only the last is asked for", kind="growth", only_ours=True,
+             options={"what": "routes", "last": True}),
+    Scenario("growth-headers", "GET of 20 bytes, so many header fields", kind="growth", options={"what": "headers", **NEAREST}),
+    Scenario("growth-endpoints", "GET of 20 bytes, so many endpoints", kind="growth", only_ours=True, options={"what": "endpoints"}),
+    Scenario("growth-workers", "GET of 20 bytes, so many workers on all cores, which they share with the load", kind="growth", only_ours=True,
+             options={"what": "workers"}),
 ]
 
 QUICK = {"scenarios": ["get", "reply10k", "post10k", "close", "h2c-h1", "tls"], "targets": ["ours", "floor", "nginx", "haproxy", "envoy-zipkin100"]}

@@ -40,10 +40,11 @@ def measure(bed, peer, scenario, options):
         if faults := checks.answers(bed, scenario, port):
             return [{"faults": faults}]
         warm = loads.warm_up(bed, scenario, port, options.warm_up)
-        idle = loads.open_idle(port, scenario.idle)
+        idle = loads.open_idle(port, loads.idle_count(scenario.idle))
         row = timed(bed, peer, scenario, running, options.seconds)
         row["faults"] += checks.idle(idle)
-        known = row["requests"] + warm + (1 if scenario.upstream_counts else 0)
+        row["idle"] = len(idle) or None
+        known = row["requests"] + warm + 1
         asked = bed.seen("up")["requests"] - before[0]["requests"] if scenario.upstream_counts else known + scenario.connections * scenario.streams
         row["spans"], row["spans_wanted"], faults = checks.spans(bed, peer, scenario, max(asked, known), known + len(idle), before[1])
         row["faults"] += faults

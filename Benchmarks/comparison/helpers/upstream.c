@@ -1,5 +1,5 @@
 // A cheap HTTP/1.1 server for benchmarks: one thread, level-triggered epoll, replies made once.
-//   upstream PORT replies [COUNT]   200 for /0k (20 bytes), /1k, /10k, /100k and /1m, whatever the method; else 404.
+//   upstream PORT replies [COUNT]   200 for /0k (20 bytes), /1k, /10k, /100k and /1m, and for what is below them, whatever the method; else 404.
 //                                   COUNT: listens on that many addresses, 127.0.0.1 first, then 127.0.1.1, 127.0.1.2 ...
 //   upstream PORT sink              202 for everything, and counts the spans of posts
 // GET /__stats tells what has been seen, as JSON, and is not counted itself.
@@ -135,6 +135,8 @@ static int contains(const char *from, const char *end, const char *word) {
 static int find_answer(const char *path, size_t length) {
     if (length == 8 && !memcmp(path, "/__stats", 8)) return STATS;
     if (is_sink) return ACCEPTED;
+    const char *below = length > 1 ? memchr(path + 1, '/', length - 1) : NULL;
+    if (below) length = (size_t)(below - path);
     for (int i = 0; i < REPLIES; i++)
         if (strlen(replies[i].path) == length && !memcmp(path, replies[i].path, length)) return i;
     return NOT_FOUND;
