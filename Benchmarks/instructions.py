@@ -23,7 +23,7 @@ import subprocess
 import tempfile
 import time
 
-from comparison.bed import REPOSITORY, Bed, free_ports, which
+from comparison.bed import REPOSITORY, Bed, body, free_ports, which
 
 BUDGETS = REPOSITORY / "Benchmarks/budgets.json"
 CONNECTIONS, FEW = 16, 1536
@@ -94,6 +94,7 @@ class Count:
         self.bed.prepare()
         self.body = self.bed.file("upload", "x" * 10240)
         up2, admin, *numbers = free_ports(5)
+        self.bed.file("www/0k", body("/0k"))
         self.bed.start("plain_h2", [which("nghttpd"), "--no-tls", "-a", "127.0.0.1", "-d", self.folder / "www", "-m", "1000", up2], [up2])
         self.ports = dict(zip(("plain", "h2", "tls"), numbers))
         self.config = self.bed.file("proxy.yaml", f"""service: count
