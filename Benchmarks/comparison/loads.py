@@ -9,7 +9,7 @@ import time
 from .bed import GRPC_CALLS, GRPC_MESSAGE, PATTERN, SIZES, BedError, which
 from .peers import TLS
 
-CONNECTION_REQUESTS = 9000  # over HTTP/2 ours ends a connection, as is due, after 10,000; h2load counts what it then has open as failed
+CONNECTION_REQUESTS = 9000  # a build of ours that has no max_requests_per_connection ends a connection after 10,000, and h2load counts what it then has open as failed
 GRPC_FIELDS = ("content-type: application/grpc", "te: trailers")
 SCRIPT = """%s
 done = function(summary, latency)

@@ -1,5 +1,6 @@
 """The proxies that are compared: how each is started, what it listens for, what spans it owes. Ours is one of them."""
 import dataclasses
+import functools
 import os
 import pathlib
 import typing
@@ -51,9 +52,15 @@ def template(bed, ports, name, **more):
     return bed.file(name, text)
 
 
-def ours_text(bed, ports, admin, variation):
+@functools.cache
+def knows(program, key):
+    """Whether a build of ours has a key; `--also` may name an older one."""
+    return key.encode() in pathlib.Path(program).read_bytes()
+
+
+def ours_text(bed, ports, admin, variation, endless):
     """Our configuration. Variations: sampling (percent), encoding, collector (a port), workers, routes (YAML text of the h1 listener's list),
-    endpoints (list of host:port), more (YAML text of further top-level keys)."""
+    endpoints (list of host:port), more (YAML text of further top-level keys). `endless` is the key that lets a connection have as many requests as nginx's may."""
     kind, path = ENCODINGS[variation.get("encoding", "v2-json")]
     encoding = f', encoding: {variation.get("encoding", "v2-json")}' if kind == "zipkin" else ""
     collector = f'http://127.0.0.1:{variation.get("collector", bed.ports["sink"])}{path}'
@@ -61,14 +68,11 @@ def ours_text(bed, ports, admin, variation):
     return f"""service: bench
 workers: {variation.get("workers", 1)}
 listeners:
-  - {{ name: h1, address: "127.0.0.1:{ports[H1]}", timeouts: {{ keep_alive: 1h }}, routes: {variation.get("routes", "[ { upstream: up } ]")} }}
-  - {{ name: h2c, address: "127.0.0.1:{ports[H2C]}", routes: [ {{ upstream: up }} ] }}
-  - {{ name: h2c-h2c, address: "127.0.0.1:{ports[H2C_TO_H2C]}", routes: [ {{ upstream: up_h2 }} ] }}
-  - name: tls
-    address: "127.0.0.1:{ports[TLS]}"
-    timeouts: {{ keep_alive: 1h }}
-    tls: {{ certificates: [ {{ certificate: "{bed.certificate}", key: "{bed.key}" }} ] }}
-    routes: [ {{ upstream: up }} ]
+  - {{ name: h1, address: "127.0.0.1:{ports[H1]}", {endless}timeouts: {{ keep_alive: 1h }}, routes: {variation.get("routes", "[ { upstream: up } ]")} }}
+  - {{ name: h2c, address: "127.0.0.1:{ports[H2C]}", {endless}routes: [ {{ upstream: up }} ] }}
+  - {{ name: h2c-h2c, address: "127.0.0.1:{ports[H2C_TO_H2C]}", {endless}routes: [ {{ upstream: up_h2 }} ] }}
+  - {{ name: tls, address: "127.0.0.1:{ports[TLS]}", {endless}timeouts: {{ keep_alive: 1h }}, routes: [ {{ upstream: up }} ],
+      tls: {{ certificates: [ {{ certificate: "{bed.certificate}", key: "{bed.key}" }} ] }} }}
 upstreams:
   up: {{ endpoints: [ {endpoints} ], max_connections: 20000, max_requests: 20000 }}
   up_h2: {{ endpoints: [ "127.0.0.1:{bed.ports["up_h2"]}" ], protocol: http2 }}
@@ -82,7 +86,8 @@ log: {{ level: error }}
 
 def ours(peer, bed, ports, listener, variation):
     admin, = free_ports(1)
-    return [peer.program, "--config", bed.file("ours.yaml", ours_text(bed, ports, admin, variation))], None
+    endless = "max_requests_per_connection: 0, " if knows(peer.program, "max_requests_per_connection") else ""
+    return [peer.program, "--config", bed.file("ours.yaml", ours_text(bed, ports, admin, variation, endless))], None
 
 
 def nginx(peer, bed, ports, listener, variation):

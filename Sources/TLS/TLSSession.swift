@@ -17,44 +17,43 @@ public final class TLSSession: Carrier {
         case failed(TLSFailure)
     }
 
-    /// What a peer may send before its ClientHello is whole.
-    private static let helloLimit = 16 << 10
-    /// What a peer may send before the handshake ends; certificates are most of it.
-    private static let handshakeLimit = 128 << 10
     /// Plaintext of a record (RFC 8446 §5.1).
     private static let recordLimit = 16 << 10
     /// Sealed before the kernel is asked: with the records' overhead it fits a buffer.
     private static let sealLimit = 3 * recordLimit
-    /// Of tickets that wait for company.
-    private static let keptLimit = 2048
 
-    private let ssl: OpaquePointer  // SSL *
-    private let state: UnsafeMutablePointer<SessionState>
-    private let server: ServerContext?
-    private let client: ClientContext?
+    let ssl: OpaquePointer  // SSL *
+    let state: UnsafeMutablePointer<SessionState>
+    let server: ServerContext?
+    let client: ClientContext?
     private let buffers: BufferPool
     /// Ciphertext that has come and OpenSSL has not taken.
-    private var received: Buffer
+    var received: Buffer
     /// Ciphertext that the kernel has not taken.
-    private var sealed: Buffer
+    var sealed: Buffer
     /// What is sealed is tickets that go with the first response.
-    private var keepsTickets = false
+    var keepsTickets = false
     /// The last byte sealed has not been told as sent; the next offer begins with it.
     private var holdsByteBack = false
     /// OpenSSL may give more without another byte from the kernel.
-    private var mayHoldMore = false
+    var mayHoldMore = false
     private var hasEnded = false
-    private var handshakeCount = 0
+    /// Bytes that came before the handshake was done.
+    var handshakeCount = 0
+    /// The side that connects has spoken first.
+    var hasGreeted = false
+    /// The peer's ClientHello is whole.
+    var mayBegin = false
 
-    public private(set) var isEstablished = false
+    public internal(set) var isEstablished = false
     /// Why it is over; stays.
-    public private(set) var failure: TLSFailure?
+    public internal(set) var failure: TLSFailure?
     /// Of the handshake, once it is done; `nil`: none was agreed on.
-    public private(set) var selectedProtocol: ApplicationProtocol?
-    public private(set) var version = TLSVersion.tls13
-    public private(set) var isResumed = false
+    public internal(set) var selectedProtocol: ApplicationProtocol?
+    public internal(set) var version = TLSVersion.tls13
+    public internal(set) var isResumed = false
     /// The certificate the peer has shown, if it was verified.
-    public private(set) var peer: CertificateFacts?
+    public internal(set) var peer: CertificateFacts?
 
     init?(_ library: OpaquePointer, server: ServerContext, buffers: BufferPool) {
         guard let made = unsafe makeSession(library, Unmanaged.passUnretained(server), nil) else { return nil }
@@ -121,121 +120,7 @@ public final class TLSSession: Carrier {
     /// Gives back what has come, for a connection that does not speak TLS.
     public func takeReceived(_ buffer: inout Buffer) { swap(&received, &buffer) }
 
-    // MARK: Handshake
-
-    /// Goes on with the handshake as far as it can; a failure is told to the peer where TLS has an alert for it.
-    public func handshake() -> Progress {
-        if let failure { return .failed(failure) }
-        guard !isEstablished, let socket else { return isEstablished ? .done : .failed(.closed) }
-        while true {
-            if handshakeCount == 0, let failure = receiveForHandshake(socket) { return failure }
-            if let byte = firstByte, handshakeCount == received.count, server != nil, byte != 0x16 {
-                return fail(.notTLS)
-            }
-            guard server == nil || hasWholeHello else {
-                if let end = receiveForHandshake(socket) { return end }
-                continue
-            }
-            let step = call { unsafe SSL_do_handshake(ssl) }
-            if step == .done, mayKeepTickets {
-                keepsTickets = true
-                return established()
-            }
-            let sent = flushSealed(socket)
-            switch step {
-            case .done:
-                if case .failed = sent { return fail(.closed) }
-                return established()
-            case .failed: return fail(failureFound())
-            case .closed: return fail(.closed)
-            case .wantsWrite where sent == .all: break
-            case .wantsWrite: return .waiting
-            case .wantsRead:
-                if case .failed = sent { return fail(.closed) }
-                if handshakeCount > 0, let end = receiveForHandshake(socket) { return end }
-            }
-        }
-    }
-
-    /// - Returns: how the call of ``handshake()`` ends; `nil`: there is something to go on with. The side that connects
-    ///   speaks first.
-    private func receiveForHandshake(_ socket: Socket) -> Progress? {
-        if client != nil, handshakeCount == 0, !hasGreeted {
-            hasGreeted = true
-            return nil
-        }
-        guard socket.kernelMayRead else {
-            received.releaseIfEmpty()
-            return .waiting
-        }
-        switch socket.kernelReceive(into: &received) {
-        case .bytes(let count):
-            handshakeCount += count
-            let isHello = unsafe server != nil && !state.pointee.helloSeen
-            if isHello, handshakeCount > Self.helloLimit { return fail(.helloTooLarge) }
-            if handshakeCount > Self.handshakeLimit { return fail(.handshakeTooLarge) }
-            return nil
-        case .wouldBlock:
-            received.releaseIfEmpty()
-            return .waiting
-        case .full: return fail(.outOfMemory)
-        case .endOfStream, .failed: return fail(.closed)
-        }
-    }
-
-    private var hasGreeted = false
-
-    /// Whether OpenSSL may begin. Until then a peer that stands still costs a page, and not OpenSSL's buffers of 40 KiB.
-    private var hasWholeHello: Bool {
-        if !mayBegin { mayBegin = lend(received) { isWholeHello($0) } }
-        return mayBegin
-    }
-
-    private var mayBegin = false
-
-    /// Whether OpenSSL has begun with a peer's handshake, and holds some 40 KiB for it until the end.
-    public var hasBegun: Bool { mayBegin && !isEstablished }
-
-    /// Whether what is sealed may go with the first response: it is tickets, and a request is here already.
-    private var mayKeepTickets: Bool {
-        guard server != nil, !received.isEmpty, sealed.count <= Self.keptLimit else { return false }
-        return unsafe SSL_version(ssl) == TLS1_3_VERSION
-    }
-
-    private func fail(_ reason: TLSFailure) -> Progress {
-        failure = reason
-        ERR_clear_error()
-        return .failed(reason)
-    }
-
-    private func failureFound() -> TLSFailure {
-        let found = unsafe TLS.failure(of: ssl)
-        return unsafe state.pointee.verdict ?? found
-    }
-
-    private func established() -> Progress {
-        readAgreement()
-        if let client, client.protocols == [.http2], selectedProtocol != .http2 { return fail(.noALPN) }
-        // A resumed session's certificate was verified then, and may have expired since.
-        if isResumed, let peer, peer.notAfter < Int64(Clock.epochMicroseconds / 1_000_000) { return fail(.expired) }
-        isEstablished = true
-        mayHoldMore = !received.isEmpty
-        received.releaseIfEmpty()
-        return .done
-    }
-
-    private func readAgreement() {
-        version = unsafe SSL_version(ssl) == TLS1_3_VERSION ? .tls13 : .tls12
-        isResumed = unsafe SSL_session_reused(ssl) == 1
-        var name: UnsafePointer<UInt8>?
-        var count: UInt32 = 0
-        unsafe SSL_get0_alpn_selected(ssl, &name, &count)
-        selectedProtocol = count == 0 ? nil : count == 2 ? .http2 : .http1
-        let isVerified = unsafe SSL_get_verify_mode(ssl) != SSL_VERIFY_NONE
-        if isVerified, let certificate = unsafe SSL_get0_peer_certificate(ssl) {
-            peer = unsafe CertificateFacts(certificate)
-        }
-    }
+    // MARK: What was agreed on
 
     /// The name the peer asked for (RFC 6066 §3), lower-case; `nil`: none.
     public var requestedName: String? {
@@ -417,13 +302,13 @@ public final class TLSSession: Carrier {
         return total
     }
 
-    private enum Flushed: Equatable {
+    enum Flushed: Equatable {
         case all, some
         case failed(errno: CInt)
     }
 
     /// Sends what is sealed; the rest goes when the kernel takes bytes again.
-    private func flushSealed(_ socket: Socket) -> Flushed {
+    func flushSealed(_ socket: Socket) -> Flushed {
         keepsTickets = false
         guard !sealed.isEmpty else { return .all }
         switch Self.send(sealed, to: socket) {
@@ -471,10 +356,10 @@ public final class TLSSession: Carrier {
     // MARK: OpenSSL
 
     /// What one call of OpenSSL gave.
-    private enum Step: Equatable { case done, wantsRead, wantsWrite, closed, failed }
+    enum Step: Equatable { case done, wantsRead, wantsWrite, closed, failed }
 
     /// Runs a call with the received ciphertext lent to it, and room for what it has to say: any call may end in an alert.
-    private func call(_ body: () -> CInt) -> Step {
+    func call(_ body: () -> CInt) -> Step {
         let step = sealed.append { output in
             unsafe output.withUnsafeMutableBufferPointer { target, filled in
                 unsafe state.pointee.output = target.baseAddress.map { unsafe $0 + filled }
@@ -518,7 +403,7 @@ public final class TLSSession: Carrier {
 }
 
 /// A span of a class's buffer may not outlive the access to the property; as a parameter the buffer can be lent.
-private func lend<Result>(_ buffer: borrowing Buffer, to read: (Span<UInt8>) -> Result) -> Result {
+func lend<Result>(_ buffer: borrowing Buffer, to read: (Span<UInt8>) -> Result) -> Result {
     read(buffer.readable)
 }
 

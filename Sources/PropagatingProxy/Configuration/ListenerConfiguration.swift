@@ -20,6 +20,8 @@ extension Configuration {
         var forwarded: ForwardedPolicy
         /// Connections of this listener, all workers together; 0 is unlimited.
         var maximumConnections: Int
+        /// After so many a connection ends in order; 0 is unlimited.
+        var maximumRequestsPerConnection: Int
         /// `nil`: plain text.
         var tls: ListenerTLS?
         var callerCertificateField: CallerCertificateField

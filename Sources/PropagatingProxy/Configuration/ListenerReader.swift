@@ -48,7 +48,9 @@ struct ListenerReader {
             timeouts: timeouts(reader.mapping("timeouts")),
             addsVia: reader.flag("via", default: false),
             forwarded: reader.choice("forwarded_headers", Configuration.ForwardedPolicy.self) ?? .append,
-            maximumConnections: reader.integer("max_connections", 0...1_000_000, default: 0), tls: tls,
+            maximumConnections: reader.integer("max_connections", 0...1_000_000, default: 0),
+            maximumRequestsPerConnection: reader.integer(
+                "max_requests_per_connection", 0...1_000_000_000, default: 10_000), tls: tls,
             callerCertificateField: callerCertificateField(reader, tls))
     }
 

@@ -283,16 +283,19 @@ final class DownstreamConnection: Socket, Downstream {
         lowercasedEquals(input.readable.extracting(first: 16), "pri * http/2.0\r\n")
     }
 
+    /// Whether the connection may take another request behind the one that begins.
+    var mayTakeMore: Bool { servedCount + 1 < listener.requestLimit }
+
     // MARK: After an exchange
 
     /// The response has gone to the kernel whole.
     func exchangeEnded(keepsAlive: Bool) {
-        servedCount += 1
         exchange = nil
         if stream != nil {
             shutdownWrite()
             return end()
         }
+        servedCount += 1
         guard keepsAlive else { return closeGracefully() }
         state = .readingHead
         setDeadline(milliseconds: worker.keepAliveMilliseconds(listener))

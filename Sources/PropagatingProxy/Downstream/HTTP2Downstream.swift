@@ -7,8 +7,6 @@ import SpanEmitter
 final class HTTP2Downstream: HTTP2Connection, Downstream {
     /// New streams served in one turn of the loop.
     private static let turnLimit = 32
-    /// Requests before the peer is asked to open another connection.
-    private static let requestLimit = 10_000
     private static let greetingMilliseconds = 10_000
     /// For bytes the peer does not read.
     private static let stallMilliseconds = 30_000
@@ -131,7 +129,7 @@ final class HTTP2Downstream: HTTP2Connection, Downstream {
             streams.append(connection)
             connection.beginStream()
         }
-        if servedCount == Self.requestLimit { beginDrain() }
+        if servedCount == listener.requestLimit { beginDrain() }
     }
 
     func streamClosed(_ connection: DownstreamConnection) {

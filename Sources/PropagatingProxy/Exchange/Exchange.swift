@@ -53,7 +53,7 @@ final class Exchange {
     func begin(_ head: RequestHead, from downstream: DownstreamConnection) {
         start(downstream)
         self.head = head
-        if head.keepAlive, !worker.isDraining { flags.insert(.keepsAlive) }
+        if head.keepAlive, !worker.isDraining, downstream.mayTakeMore { flags.insert(.keepsAlive) }
         if worker.isPressed, !isAdmitted(downstream) { return }
         downstream.setDeadline(withinDue: nil)
         let listener = downstream.listener

@@ -22,6 +22,8 @@ final class ListenerContext {
     let responseLimits: HeadLimits
     let forwarded: Configuration.ForwardedPolicy
     let addsVia: Bool
+    /// Of one connection; the last one is answered and the connection then ends.
+    let requestLimit: Int
     /// Bytes of a request body; 0 is unlimited.
     let bodyLimit: UInt64
     /// `nil`: every caller.
@@ -61,6 +63,8 @@ final class ListenerContext {
         responseLimits = HeadLimits()
         forwarded = listener.forwarded
         addsVia = listener.addsVia
+        let requests = listener.maximumRequestsPerConnection
+        requestLimit = requests == 0 ? .max : requests
         bodyLimit = configuration.limits.bodyBytes
         table = RouteTable(routes: listener.routes)
         self.routes = routes
