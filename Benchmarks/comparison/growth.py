@@ -49,8 +49,9 @@ def steady(row):
 
 
 def grow_connections(bed, scenario, count, stack):
+    """As many connections to the upstream stay open: without it thousands would be closed and made anew all the time."""
     count = min(count, most_connections())
-    return count, {"connections": count}
+    return count, {"connections": count, "variation": {"keepalive": max(count, 2048)}}
 
 
 def grow_routes(bed, scenario, count, stack):
