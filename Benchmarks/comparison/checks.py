@@ -1,16 +1,17 @@
 """Did the row do the work? Each function gives a list of faults."""
 import math
+import re
 import time
 
 from . import loads
-from .bed import PATTERN, SIZES, body, fetch
+from .bed import PATTERN, body, fetch, which
 from .peers import H1, TLS
 
 
 def answers(bed, scenario, port):
-    """One request, before the load: status and body are exact. Over HTTP/2 the load itself looks."""
-    if scenario.listener not in (H1, TLS) or scenario.path not in SIZES:
-        return []
+    """One request, before the load: status and body are exact, or over HTTP/2, where the load counts the bytes, status and trailers."""
+    if scenario.listener not in (H1, TLS):
+        return answers_http2(bed, scenario, port)
     content = PATTERN * (scenario.upload // len(PATTERN)) if scenario.upload else None
     try:
         status, got = fetch(port, scenario.path, "POST" if content else "GET", content, scenario.listener == TLS)
@@ -19,6 +20,17 @@ def answers(bed, scenario, port):
     if status != 200:
         return [f"the answer to {scenario.path} is {status}"]
     return [] if got == body(scenario.path) else [f"the body of {scenario.path} is another one, {len(got)} bytes"]
+
+
+def answers_http2(bed, scenario, port):
+    """With nghttp, which comes with h2load."""
+    file, fields = loads.upload(bed, scenario), loads.GRPC_FIELDS if scenario.grpc else ()
+    words = [which("nghttp"), "-nv", *(word for field in fields for word in ("-H", field)), *(["-d", file] if file else []), loads.url(scenario, port)]
+    output = re.sub(r"\x1b\[[\d;]*m", "", bed.run(words, 10))
+    status, trailer = re.search(r"\) :status: (\d+)", output), re.search(r"\) grpc-status: (\d+)", output)
+    if not status or status[1] != "200":
+        return [f"the answer to {scenario.path} is {status[1] if status else 'none'}"]
+    return ["the call's trailers lack grpc-status: 0"] if scenario.grpc and (not trailer or trailer[1] != "0") else []
 
 
 def upstream(peer, scenario, requests, before, after):
@@ -46,8 +58,8 @@ def sampled(peer, scenario):
 
 
 def spans(bed, peer, scenario, asked, answered, before):
-    """How many spans came since the proxy was started, how many were owed, and faults. Waits for the last ones. `asked` counts requests that began, and
-    `answered` those that ended well: those in flight at the end may have left a span or not."""
+    """How many spans came since the proxy was started, how many were owed, and faults. Waits for the last ones. `asked` counts requests that may have
+    begun, and `answered` those that ended well: those in flight at the end leave a span or not, whether the upstream has read them or not."""
     if not peer.spans:
         return None, None, []
     share = sampled(peer, scenario)

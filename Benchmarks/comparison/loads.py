@@ -2,6 +2,7 @@
 import json
 import pathlib
 import re
+import resource
 import socket
 import sys
 import time
@@ -115,6 +116,11 @@ def warm_up(bed, scenario, port, count):
         count = scenario.connections
     h2load_once(bed, scenario, port, count, [] if scenario.load == "h2load" else ["--h1"])
     return count
+
+
+def idle_count(wanted):
+    """As many as wanted, or as the limit of open files leaves to ours, which keeps half of it for upstreams."""
+    return min(wanted, resource.getrlimit(resource.RLIMIT_NOFILE)[0] // 2 - 200)
 
 
 def open_idle(port, count):

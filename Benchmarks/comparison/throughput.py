@@ -40,12 +40,13 @@ def measure(bed, peer, scenario, options):
         if faults := checks.answers(bed, scenario, port):
             return [{"faults": faults}]
         warm = loads.warm_up(bed, scenario, port, options.warm_up)
-        idle = loads.open_idle(port, scenario.idle)
+        idle = loads.open_idle(port, loads.idle_count(scenario.idle))
         row = timed(bed, peer, scenario, running, options.seconds)
         row["faults"] += checks.idle(idle)
-        known = row["requests"] + warm + (1 if scenario.upstream_counts else 0)
-        asked = bed.seen("up")["requests"] - before[0]["requests"] if scenario.upstream_counts else known + scenario.connections * scenario.streams
-        row["spans"], row["spans_wanted"], faults = checks.spans(bed, peer, scenario, max(asked, known), known + len(idle), before[1])
+        row["idle"] = len(idle) or None
+        known = row["requests"] + warm + 1
+        asked = max(known, bed.seen("up")["requests"] - before[0]["requests"]) + scenario.connections * scenario.streams
+        row["spans"], row["spans_wanted"], faults = checks.spans(bed, peer, scenario, asked, known + len(idle), before[1])
         row["faults"] += faults
         if row["spans"] is not None:
             row["spans_each"] = row["spans"] / max(1, known + len(idle))
