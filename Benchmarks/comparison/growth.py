@@ -55,12 +55,12 @@ def grow_connections(bed, scenario, count, stack):
 
 
 def grow_routes(bed, scenario, count, stack):
-    """Requests go to all routes in turn, or to the last one. All others take the route behind them, which fits everything."""
+    """Requests go to all routes in turn, or to the last one. One more route is for the path that is asked for before; what fits none would be 404."""
     kind = scenario.options.get("match", "prefix")
     first = count - 1 if scenario.options.get("last") else 0
     names = [f"/0k/route-{number:05d}" for number in range(count)]
     routes = ", ".join(f"{{ match: {{ {kind}: {name} }}, upstream: up }}" for name in names)
-    return count, {"variation": {"routes": f"[ {routes}, {{ upstream: up }} ]"}, "options": {**scenario.options, "script": SPREAD_PATHS % (first, count - 1)}}
+    return count, {"variation": {"routes": f"[ {routes}, {{ match: {{ path: {scenario.path} }}, upstream: up }} ]"}, "options": {**scenario.options, "script": SPREAD_PATHS % (first, count - 1)}}
 
 
 def grow_headers(bed, scenario, count, stack):
