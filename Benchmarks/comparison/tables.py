@@ -1,0 +1,146 @@
+"""Results as tables in Markdown."""
+import json
+
+from .bars import Bars
+from .bed import REPOSITORY
+from .results import quiet_ratio, ratio, text
+
+# what a table has one column a target of, in this order
+PEERS = ["floor", "nginx", "haproxy", "nghttpx", "h2o", "caddy", "pingora", "envoy", "envoy-zipkin1", "envoy-zipkin100", "envoy-otlp100"]
+
+
+def markdown(heads, lines):
+    """Columns without a figure are left out."""
+    kept = [index for index, _ in enumerate(heads) if index == 0 or any(values[index] not in ("", "-") for values in lines)]
+    rows = [[values[index] for index in kept] for values in [heads, *lines]]
+    ruler = ["---" if place == 0 else "---:" for place in range(len(kept))]
+    return "\n".join("| " + " | ".join(values) + " |" for values in [rows[0], ruler, *rows[1:]])
+
+
+def ranged(found, form):
+    return f"{found.median:{form}} ({found.low:{form}}–{found.high:{form}})" if found else "-"
+
+
+class Tables:
+    """By name, the tables of docs/performance.md."""
+
+    def __init__(self, headers, cells, titles):
+        self.headers, self.cells, self.titles = headers, cells, titles
+
+    def machine(self):
+        head = self.headers[0]
+        versions = ", ".join(f"{name} {version}" for name, version in sorted(head["versions"].items()))
+        lines = [["date", " to ".join(dict.fromkeys((head["date"], self.headers[-1]["date"])))], ["commit", ", ".join(dict.fromkeys(one["commit"] for one in self.headers))],
+                 ["machine", f"{head['machine']}, {head['cores']} cores, Linux {head['kernel']}"], ["versions", versions],
+                 ["commands", "<br>".join(f"`{command}`" for command in dict.fromkeys(one["command"] for one in self.headers))]]
+        return markdown(["of the run", ""], lines).replace("---:", "---")
+
+    def rows(self):
+        """How many rows there are, and why some do not count."""
+        every = [(target, cell) for targets in self.cells.values() for target, cell in targets.items()]
+        total = sum(len(cell.all) for _, cell in every)
+        faults = [(scenario, x, target, cell.faults()) for (scenario, x), targets in self.cells.items() for target, cell in targets.items() if cell.faults()]
+        left_out = sum(len([row for row in cell.all if row.get("disturbed") and row not in cell.rows]) for _, cell in every)
+        used = sum(len([row for row in cell.rows if row.get("disturbed")]) for _, cell in every)
+        out = [f"{total} rows; {sum(bool(row.get('faults')) for _, cell in every for row in cell.all)} thrown out with a fault, {left_out} left out because others used the machine, "
+               f"{used} counted though disturbed, because not two quiet ones were had."]
+        out += [f"- {scenario}{'' if x is None else f' at {x:,}'}, {target}: {'; '.join(found)}" for scenario, x, target, found in faults]
+        return "\n".join(out)
+
+    def bars(self):
+        lines = []
+        for number, bar in Bars(self.cells).all():
+            form = ".2f" if bar.unit != "µs" else ".1f"
+            lines.append([str(number), bar.text, f"{bar.limit:{form}}", ranged(bar.measured, form), text(bar.quiet, form), bar.verdict])
+        return markdown(["", "bar", "at most", "measured (least–most)", "quiet", ""], lines).replace("| ---: | ---: | ---: | ---: | ---: |", "| --- | ---: | ---: | ---: | --- |")
+
+    def cpu(self):
+        """Ours in microseconds, the others as ours divided by theirs."""
+        lines = []
+        for (scenario, x), targets in self.cells.items():
+            ours = targets.get("ours")
+            if x is not None or not ours or not ours.median("cpu_us") or len(targets) < 2:
+                continue
+            row = [self.titles.get(scenario, scenario), ranged(ours.spread("cpu_us"), ".1f")]
+            for peer in PEERS:
+                other = targets.get(peer)
+                made = ratio(ours, other) if other else None
+                row.append(f"**{made.median:.2f}** ({made.low:.2f}–{made.high:.2f}) {text(quiet_ratio(ours, other), '.2f')}" if made else "-")
+            lines.append(row)
+        return markdown(["", "ours, CPU µs", *(f"÷ {peer}" for peer in PEERS)], lines)
+
+    def alone(self):
+        """Scenarios only ours takes part in: sampling, encodings, the collector away."""
+        base, lines = self.cells.get(("sampling100", None), {}).get("ours"), []
+        for (scenario, x), targets in self.cells.items():
+            ours = targets.get("ours")
+            if x is None and ours and list(targets) == ["ours"] and ours.median("cpu_us"):
+                made = ratio(ours, base) if base and base is not ours else None
+                lines.append([self.titles.get(scenario, scenario), ranged(ours.spread("cpu_us"), ".2f"), text(ours.quiet(), ".2f"), ranged(made, ".3f"),
+                              text(quiet_ratio(ours, base) if made else None, ".3f")])
+        return markdown(["", "CPU µs", "quiet", "÷ all sampled", "quiet"], lines)
+
+    def latency(self):
+        ones = self.cells.get(("latency1", None), {})
+        lines = [[target, ranged(cell.spread("added_p50_us"), ".1f"), ranged(cell.spread("added_p99_us"), ".1f"), text(cell.median("p50_us"), ".1f")] for target, cell in ones.items() if cell.rows]
+        out = [markdown(["one connection, closed loop", "added p50 µs", "added p99 µs", "p50 µs"], lines)]
+        for x in sorted(x for key, x in self.cells if key == "latency-share"):
+            lines = [[target, *(text(cell.median(field), ",.0f") for field in ("rate", "p50_us", "p99_us", "p999_us"))]
+                     for target, cell in self.cells[("latency-share", x)].items() if cell.rows]
+            out.append(markdown([f"at {x} % of its own saturation", "requests/s", "p50 µs", "p99 µs", "p99.9 µs"], lines))
+        return "\n\n".join(out)
+
+    def by_x(self, scenario, field, form, factor=1):
+        """A line a target, a column an x."""
+        places = sorted(x for key, x in self.cells if key == scenario)
+        targets = list(dict.fromkeys(target for x in places for target in self.cells[(scenario, x)]))
+        lines = []
+        for target in targets:
+            found = [self.cells[(scenario, x)].get(target) for x in places]
+            values = [cell.median(field) if cell else None for cell in found]
+            lines.append([target, *(text(value * factor if value is not None else None, form) for value in values)])
+        return markdown([self.titles.get(scenario, scenario), *(f"{x:,}" for x in places)], lines) if places else ""
+
+    def memory(self):
+        parts = [self.by_x(scenario, field, form, factor) for scenario in ("idle-memory", "idle-memory-tls")
+                 for field, form, factor in (("rss_kib", ".1f", 1 / 1024), ("idle_kib", ".2f", 1))]
+        names = ["Resident MiB:", "KiB a connection:", "Resident MiB:", "KiB a connection:"]
+        return "\n\n".join(f"{name}\n\n{part}" for name, part in zip(names, parts) if part)
+
+    def growth(self):
+        scenarios = dict.fromkeys(key for key, _ in self.cells if key.startswith("growth-"))
+        return "\n\n".join(filter(None, (self.by_x(scenario, "cpu_us", ".1f") for scenario in scenarios)))
+
+    def scenarios(self):
+        """Every figure of every scenario."""
+        out = []
+        fields = [("CPU µs", "cpu_us"), ("quiet", None), ("user", "user_us"), ("system", "system_us"), ("requests/s", "rps"), ("p50 µs", "p50_us"), ("p99 µs", "p99_us"),
+                  ("system calls", "syscalls"), ("RSS MiB", "rss_kib"), ("spans", "spans_each")]
+        for (scenario, x), targets in self.cells.items():
+            if x is not None or scenario == "latency1":
+                continue
+            lines = [[target, f"{len(cell.rows)} of {len(cell.all)}", *(self.figure(cell, field) for _, field in fields)] for target, cell in targets.items()]
+            out.append(f"**{self.titles.get(scenario, scenario)}** (`{scenario}`)\n\n" + markdown(["", "rows", *(head for head, _ in fields)], lines))
+        return "\n\n".join(out)
+
+    @staticmethod
+    def figure(cell, field):
+        if field is None:
+            return text(cell.quiet(), ".1f")
+        found = cell.spread(field)
+        if found is None:
+            return "-"
+        if field == "cpu_us":
+            return ranged(found, ".1f")
+        return f"{found.median / 1024:.1f}" if field == "rss_kib" else format(found.median, ",.0f" if field in ("rps", "p50_us", "p99_us") else ".2f" if field in ("syscalls", "spans_each") else ".1f")
+
+    @staticmethod
+    def instructions():
+        budgets = json.loads((REPOSITORY / "Benchmarks/budgets.json").read_text())
+        lines = [[shape, f"{one['instructions']:,}", f"{one['allocations']:.1f}", f"{one['references']:.1f}"] for shape, one in sorted(budgets.items(), key=lambda item: item[1]["instructions"])]
+        return markdown(["a request of the worker", "instructions", "allocations", "retains and releases"], lines)
+
+    NAMES = ("machine", "rows", "bars", "cpu", "alone", "latency", "memory", "growth", "scenarios", "instructions")
+
+    def named(self, name):
+        return getattr(self, name)()
