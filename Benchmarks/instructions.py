@@ -10,8 +10,8 @@ OpenSSL, which are printed with a failure. Beside the worker's figures stand two
 worker's for a connection (with its handshake). --write makes the counts the new budgets; --functions shows where the worker's instructions go, --docs writes them
 into docs/performance.md.
 
-The binary needs its symbols: the default is what scripts/build-static leaves before it strips. Needs, from Debian: valgrind, nghttp2-client, nghttp2-server,
-openssl, gcc; scripts/check-budgets, which CI runs, installs them and builds the binary.
+The binary needs its symbols: the default is what scripts/build-static leaves before it strips. Needs, from Debian: valgrind, nghttp2-client,
+libnghttp2-dev, openssl, gcc; scripts/check-budgets, which CI runs, installs them and builds the binary.
 """
 import argparse
 import collections
@@ -46,7 +46,7 @@ COUNTED = {
     "references": re.compile(r"^swift_(retain|release|unknownObjectRetain|bridgeObjectRetain|unownedRetain)(_n)?('\d+)?$"),
 }
 MODULES = ("EventLoop", "HTTP1", "HTTP2", "TLS", "Propagation", "SpanEmitter", "PropagatingProxy")
-PACKAGES = ("libc6", "libevent-2.1-7", "libnghttp2-14", "libssl3", "valgrind", "nghttp2-client", "nghttp2-server")
+PACKAGES = ("libc6", "libevent-2.1-7", "libnghttp2-14", "libssl3", "valgrind", "nghttp2-client")
 
 
 def default_proxy():
@@ -116,8 +116,7 @@ class Count:
     def prepare(self):
         self.bed.prepare()
         self.body = self.bed.file("upload", "x" * 10240)
-        up2, admin, *numbers = free_ports(5)
-        self.bed.start("plain_h2", [which("nghttpd"), "--no-tls", "-a", "127.0.0.1", "-d", self.folder / "www", "-m", "1000", up2], [up2])
+        admin, *numbers = free_ports(4)
         self.ports = dict(zip(("plain", "h2", "tls"), numbers))
         self.config = self.bed.file("proxy.yaml", f"""service: count
 workers: 1
@@ -131,7 +130,7 @@ listeners:
     timeouts: {{ tls_handshake: 60s }}
 upstreams:  # under callgrind, beside compilers, a second is nothing
   one: {{ endpoints: ["127.0.0.1:{self.bed.ports['up']}"], timeouts: {{ connect: 30s, response: 60s, pool_idle: 60s }} }}
-  two: {{ endpoints: ["127.0.0.1:{up2}"], protocol: http2, timeouts: {{ connect: 30s, response: 60s, pool_idle: 60s }} }}
+  two: {{ endpoints: ["127.0.0.1:{self.bed.ports['up_h2']}"], protocol: http2, timeouts: {{ connect: 30s, response: 60s, pool_idle: 60s }} }}
 tracing:
   sampling: {{ percent: 100 }}
   exporters: [{{ zipkin: {{ endpoint: "http://127.0.0.1:{self.bed.ports['sink']}/api/v2/spans", encoding: v2-proto, flush_interval: 200ms }} }}]
@@ -248,7 +247,7 @@ def main():
     parser.add_argument("--docs", action="store_true")
     parser.add_argument("--functions", type=int, default=0, metavar="N")
     options = parser.parse_args()
-    for program in ("valgrind", "h2load", "nghttpd", "openssl", "cc"):
+    for program in ("valgrind", "h2load", "openssl", "cc"):
         if not which(program):
             raise SystemExit(f"{program} is needed: scripts/setup budgets")
     budgets = json.loads(BUDGETS.read_text()) if BUDGETS.exists() else {}

@@ -35,8 +35,6 @@ def answers_http2(bed, scenario, port):
 
 def upstream(peer, scenario, requests, before, after):
     """What the upstream has seen while `requests` were answered. Requests in flight when the load ends are seen and not answered."""
-    if not scenario.upstream_counts:
-        return []
     seen = {name: after[name] - before[name] for name in after}
     faults = []
     if not requests - 10 <= seen["requests"] <= requests * 1.01 + scenario.connections * scenario.streams + 20:
@@ -58,8 +56,8 @@ def sampled(peer, scenario):
 
 
 def spans(bed, peer, scenario, asked, answered, before):
-    """How many spans came since the proxy was started, how many were owed, and faults. Waits for the last ones. `asked` counts requests that began, and
-    `answered` those that ended well: those in flight at the end may have left a span or not."""
+    """How many spans came since the proxy was started, how many were owed, and faults. Waits for the last ones. `asked` counts requests that may have
+    begun, and `answered` those that ended well: those in flight at the end leave a span or not, whether the upstream has read them or not."""
     if not peer.spans:
         return None, None, []
     share = sampled(peer, scenario)
