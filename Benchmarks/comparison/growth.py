@@ -49,22 +49,24 @@ def steady(row):
 
 
 def grow_connections(bed, scenario, count, stack):
+    """As many connections to the upstream stay open: without it thousands would be closed and made anew all the time."""
     count = min(count, most_connections())
-    return count, {"connections": count}
+    return count, {"connections": count, "variation": {"keepalive": max(count, 2048)}}
 
 
 def grow_routes(bed, scenario, count, stack):
-    """Requests go to all routes in turn, or to the last one. All others take the route behind them, which fits everything."""
+    """Requests go to all routes in turn, or to the last one. One more route is for the path that is asked for before; what fits none would be 404."""
     kind = scenario.options.get("match", "prefix")
     first = count - 1 if scenario.options.get("last") else 0
     names = [f"/0k/route-{number:05d}" for number in range(count)]
-    routes = "".join(f"\n      - {{ match: {{ {kind}: {name} }}, upstream: up }}" for name in names) + "\n      - { upstream: up }\n   "
-    return count, {"variation": {"routes": routes}, "options": {**scenario.options, "script": SPREAD_PATHS % (first, count - 1)}}
+    routes = ", ".join(f"{{ match: {{ {kind}: {name} }}, upstream: up }}" for name in names)
+    return count, {"variation": {"routes": f"[ {routes}, {{ match: {{ path: {scenario.path} }}, upstream: up }} ]"}, "options": {**scenario.options, "script": SPREAD_PATHS % (first, count - 1)}}
 
 
 def grow_headers(bed, scenario, count, stack):
-    """All field lines of a request: Host is one of them."""
-    return count, {"fields": tuple(f"X-Field-{number}: value of field {number}" for number in range(count - 1))}
+    """All field lines of a request: Host is one of them, and User-Agent, which h2load would add of itself."""
+    fields = ["User-Agent: growth", *(f"X-Field-{number}: value of field {number}" for number in range(count - 2))]
+    return count, {"fields": tuple(fields[:count - 1])}
 
 
 def grow_endpoints(bed, scenario, count, stack):

@@ -74,7 +74,7 @@ listeners:
   - {{ name: tls, address: "127.0.0.1:{ports[TLS]}", {endless}timeouts: {{ keep_alive: 1h }}, routes: [ {{ upstream: up }} ],
       tls: {{ certificates: [ {{ certificate: "{bed.certificate}", key: "{bed.key}" }} ] }} }}
 upstreams:
-  up: {{ endpoints: [ {endpoints} ], max_connections: 20000, max_requests: 20000 }}
+  up: {{ endpoints: [ {endpoints} ], max_connections: 20000, max_requests: 20000, max_idle: {variation.get("keepalive", 1024)}, timeouts: {{ connect: 5s }} }}
   up_h2: {{ endpoints: [ "127.0.0.1:{bed.ports["up_h2"]}" ], protocol: http2 }}
 tracing:
   sampling: {{ percent: {variation.get("sampling", 100)} }}
@@ -91,7 +91,7 @@ def ours(peer, bed, ports, listener, variation):
 
 
 def nginx(peer, bed, ports, listener, variation):
-    return [peer.program, "-c", template(bed, ports, "nginx.conf")], None
+    return [peer.program, "-c", template(bed, ports, "nginx.conf", keepalive=variation.get("keepalive", 2048))], None
 
 
 def haproxy(peer, bed, ports, listener, variation):

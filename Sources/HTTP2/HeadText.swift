@@ -181,8 +181,10 @@ struct HeadText: ~Copyable {
         write { $0.write("cookie: ") }
         let all = cookies.count
         if flaw == nil, append(cookies, to: &text) < all { spoil(.noMemory) }
+        // An empty piece at the end leaves a blank, which is not the value's (RFC 9110 §5.5).
+        let count = all - (endsWithBlank(cookies) ? 1 : 0)
         write { $0.write("\r\n") }
-        lines.append(.cookie, name: start, count: 6, end: text.count)
+        lines.append(.cookie, name: start, count: 6, value: start + 8, count: count)
         cookies.release()
     }
 
@@ -261,6 +263,11 @@ private func drop(_ first: OpaquePointer?, _ second: OpaquePointer?, _ third: Op
     if let first = unsafe first { unsafe nghttp2_rcbuf_decref(first) }
     if let second = unsafe second { unsafe nghttp2_rcbuf_decref(second) }
     if let third = unsafe third { unsafe nghttp2_rcbuf_decref(third) }
+}
+
+private func endsWithBlank(_ buffer: borrowing Buffer) -> Bool {
+    let bytes = buffer.readable
+    return !bytes.isEmpty && bytes[bytes.count - 1] == UInt8(ascii: " ")  // bounded: not empty
 }
 
 private func lowered(_ byte: UInt8) -> UInt8 {

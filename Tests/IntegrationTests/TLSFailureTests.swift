@@ -30,6 +30,9 @@ struct TLSFailureTests {
                 name: "an expired certificate", result: "expired", alert: "certificate expired",
                 certificate: "client-expired"),
             Refusal(
+                name: "a certificate that is not valid yet", result: "not_yet_valid", alert: "bad certificate",
+                certificate: "client-not-yet-valid"),
+            Refusal(
                 name: "a certificate of an unknown authority", result: "unknown_ca", alert: "unknown ca",
                 certificate: "client-unknown"),
             Refusal(
