@@ -16,7 +16,9 @@ class Bar:
     def verdict(self):
         if self.measured is None:
             return "not measured"
-        return "met" if self.measured.median <= self.limit else "**missed**"
+        met = self.measured.median <= self.limit
+        other = "" if self.quiet is None or (self.quiet <= self.limit) == met else f", by quiet windows {'missed' if met else 'met'}"
+        return ("met" if met else "**missed**") + other
 
 
 class Bars:

@@ -49,7 +49,9 @@ def stacks(text, program):
         elif not line[0].isspace():
             thread = re.sub(r"\s+\d+\s*$", "", line.rstrip(": ")).strip()
         elif made := re.match(r"\s+([0-9a-f]+) (.*) \(([^()]*(?:\([^()]*\))?)\)$", line):
-            frames.append(frame(*made.groups(), program))
+            one = frame(*made.groups(), program)
+            if frames[-1:] != [one]:  # a library without frame pointers or symbols may look like itself, many times over
+                frames.append(one)
     return found
 
 
@@ -119,7 +121,7 @@ class Flames(Drawing):
             share = 100 * own(root, kind) / root.count
             self.box(place, 50, 10, 10, f"{kind}0")
             self.text(place + 14, 59, f"{TITLES[kind]} {share:.0f} %", "ink", size=11)
-            place += 50 + 6.2 * len(TITLES[kind])
+            place += 62 + 5.6 * len(TITLES[kind])
         self.draw(root, LEFT, 0, (WIDTH - 2 * LEFT) / root.count, None)
 
     def draw(self, node, left, level, scale, one):
@@ -146,14 +148,20 @@ def own(node, kind, here=None):
     return (node.count - inside if here == kind else 0) + sum(own(below, kind, one[1]) for one, below in node.below.items())
 
 
-def shares(counted):
-    """Of all samples: by thread, and by kind of the innermost frame; for the text."""
-    total, by_thread, by_kind, leaves = sum(counted.values()), collections.Counter(), collections.Counter(), collections.Counter()
+def table(counted, most=20):
+    """In Markdown: whose code runs, by thread, and the innermost frames that take most."""
+    total, kinds, threads, leaves = counted.total(), collections.Counter(), collections.Counter(), collections.Counter()
     for stack, count in counted.items():
-        by_thread[stack[0]] += count
-        by_kind[(stack[0], stack[-1][1] if len(stack) > 1 else "thread")] += count
-        leaves[stack[-1] if len(stack) > 1 else (stack[0], "thread")] += count
-    return total, by_thread, by_kind, leaves
+        threads[stack[0]] += count
+        if len(stack) > 1:
+            kinds[(stack[0], stack[-1][1])] += count
+            leaves[stack[-1]] += count
+    lines = [f"| thread, % of {total:,} samples | {' | '.join(TITLES.values())} | all |", "| --- |" + " ---: |" * (len(TITLES) + 1)]
+    for thread, count in threads.most_common():
+        if count < LEAST * total:
+            continue
+        lines.append(f"| {thread} | " + " | ".join(f"{100 * kinds[(thread, kind)] / total:.1f}" for kind in TITLES) + f" | {100 * count / total:.1f} |")
+    return "\n".join(lines) + "\n\nInnermost frames: " + ", ".join(f"`{name}` {100 * count / total:.1f} %" for (name, _), count in leaves.most_common(most)) + "."
 
 
 def svg(counted, title, note):

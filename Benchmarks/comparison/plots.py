@@ -28,13 +28,13 @@ def memory(cells, note):
 
 
 def growth(cells, note):
-    def panel(title, what, scenarios):
+    def panel(title, what, scenarios, scale="log"):
         found = {}
         for scenario, name in scenarios:
             for target, points in series(cells, scenario, "cpu_us").items():
                 found[name or target] = points
-        return Panel(title, found, Axis(what, "log"), Axis("CPU µs a request", low=0))
-    upper = [panel("connections", "connections", [("growth-connections", None)]), panel("header fields", "fields of a request", [("growth-headers", None)])]
+        return Panel(title, found, Axis(what, scale), Axis("CPU µs a request", low=0))
+    upper = [panel("connections", "connections", [("growth-connections", None)]), panel("header fields", "fields of a request", [("growth-headers", None)], "linear")]
     lower = [panel("routes", "routes", [("growth-routes", "prefixes"), ("growth-routes-exact", "exact paths"), ("growth-routes-last", "the last prefix")]),
              panel("endpoints", "endpoints of the upstream", [("growth-endpoints", "ours")])]
     return {"growth": lines("CPU a request as connections and fields grow", upper, note), "growth-tables": lines("CPU a request as routes and endpoints grow (ours)", lower, note)}

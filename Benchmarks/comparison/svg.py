@@ -30,8 +30,8 @@ class Palette:
 
     def rules(self, dark):
         for index, colours in enumerate(self.colours):
-            dashes = f" stroke-dasharray: {colours[2]};" if colours[2] else ""
-            yield f".t{index} {{ stroke: {colours[dark]}; fill: {colours[dark]}; }} .l.t{index} {{ fill: none;{dashes} }} text.t{index}, rect.t{index} {{ stroke: none; }}"
+            dashes, paler = (f" stroke-dasharray: {colours[2]};", f" rect.t{index} {{ fill-opacity: 0.55; }}") if colours[2] else ("", "")
+            yield f".t{index} {{ stroke: {colours[dark]}; fill: {colours[dark]}; }} .l.t{index} {{ fill: none;{dashes} }} text.t{index}, rect.t{index} {{ stroke: none; }}{paler}"
 
 
 class Drawing:

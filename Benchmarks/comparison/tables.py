@@ -1,8 +1,5 @@
 """Results as tables in Markdown."""
-import json
-
 from .bars import Bars
-from .bed import REPOSITORY
 from .results import quiet_ratio, ratio, text
 
 # what a table has one column a target of, in this order
@@ -11,6 +8,8 @@ PEERS = ["floor", "nginx", "haproxy", "nghttpx", "h2o", "caddy", "pingora", "env
 
 def markdown(heads, lines):
     """Columns without a figure are left out."""
+    if not lines:
+        return "Not measured."
     kept = [index for index, _ in enumerate(heads) if index == 0 or any(values[index] not in ("", "-") for values in lines)]
     rows = [[values[index] for index in kept] for values in [heads, *lines]]
     ruler = ["---" if place == 0 else "---:" for place in range(len(kept))]
@@ -18,7 +17,7 @@ def markdown(heads, lines):
 
 
 def ranged(found, form):
-    return f"{found.median:{form}} ({found.low:{form}}–{found.high:{form}})" if found else "-"
+    return f"{found.median:{form}} ({found.low:{form}} to {found.high:{form}})" if found else "-"
 
 
 class Tables:
@@ -50,24 +49,25 @@ class Tables:
     def bars(self):
         lines = []
         for number, bar in Bars(self.cells).all():
-            form = ".2f" if bar.unit != "µs" else ".1f"
-            lines.append([str(number), bar.text, f"{bar.limit:{form}}", ranged(bar.measured, form), text(bar.quiet, form), bar.verdict])
-        return markdown(["", "bar", "at most", "measured (least–most)", "quiet", ""], lines).replace("| ---: | ---: | ---: | ---: | ---: |", "| --- | ---: | ---: | ---: | --- |")
+            form = ".3f" if bar.unit != "µs" else ".1f"
+            limit = f"{bar.limit:.2f}" if bar.unit != "µs" else f"{bar.limit:.0f} µs"
+            lines.append([str(number), bar.text, limit, ranged(bar.measured, form), text(bar.quiet, form), bar.verdict])
+        return markdown(["", "bar", "at most", "median (least to most)", "quiet", ""], lines).replace("| ---: | ---: | ---: | ---: | ---: |", "| --- | ---: | ---: | ---: | --- |")
 
     def cpu(self):
-        """Ours in microseconds, the others as ours divided by theirs."""
+        """Ours in microseconds; ours divided by each other's, by the median of the rounds and by quiet windows. Spreads are in the tables of the scenarios."""
         lines = []
         for (scenario, x), targets in self.cells.items():
             ours = targets.get("ours")
-            if x is not None or not ours or not ours.median("cpu_us") or len(targets) < 2:
+            if x is not None or scenario == "latency1" or not ours or not ours.median("cpu_us") or len(targets) < 2:
                 continue
-            row = [self.titles.get(scenario, scenario), ranged(ours.spread("cpu_us"), ".1f")]
+            row = [self.titles.get(scenario, scenario), text(ours.median("cpu_us"), ".1f")]
             for peer in PEERS:
                 other = targets.get(peer)
                 made = ratio(ours, other) if other else None
-                row.append(f"**{made.median:.2f}** ({made.low:.2f}–{made.high:.2f}) {text(quiet_ratio(ours, other), '.2f')}" if made else "-")
+                row.append(f"{made.median:.2f} / {text(quiet_ratio(ours, other), '.2f')}" if made else "-")
             lines.append(row)
-        return markdown(["", "ours, CPU µs", *(f"÷ {peer}" for peer in PEERS)], lines)
+        return markdown(["", "ours, µs", *(f"÷ {peer}" for peer in PEERS)], lines)
 
     def alone(self):
         """Scenarios only ours takes part in: sampling, encodings, the collector away."""
@@ -84,7 +84,7 @@ class Tables:
         ones = self.cells.get(("latency1", None), {})
         lines = [[target, ranged(cell.spread("added_p50_us"), ".1f"), ranged(cell.spread("added_p99_us"), ".1f"), text(cell.median("p50_us"), ".1f")] for target, cell in ones.items() if cell.rows]
         out = [markdown(["one connection, closed loop", "added p50 µs", "added p99 µs", "p50 µs"], lines)]
-        for x in sorted(x for key, x in self.cells if key == "latency-share"):
+        for x in sorted(x for key, x in self.cells if key == "latency-share" and x >= 50):
             lines = [[target, *(text(cell.median(field), ",.0f") for field in ("rate", "p50_us", "p99_us", "p999_us"))]
                      for target, cell in self.cells[("latency-share", x)].items() if cell.rows]
             out.append(markdown([f"at {x} % of its own saturation", "requests/s", "p50 µs", "p99 µs", "p99.9 µs"], lines))
@@ -105,11 +105,11 @@ class Tables:
         parts = [self.by_x(scenario, field, form, factor) for scenario in ("idle-memory", "idle-memory-tls")
                  for field, form, factor in (("rss_kib", ".1f", 1 / 1024), ("idle_kib", ".2f", 1))]
         names = ["Resident MiB:", "KiB a connection:", "Resident MiB:", "KiB a connection:"]
-        return "\n\n".join(f"{name}\n\n{part}" for name, part in zip(names, parts) if part)
+        return "\n\n".join(f"{name}\n\n{part}" for name, part in zip(names, parts) if part) or "Not measured."
 
     def growth(self):
         scenarios = dict.fromkeys(key for key, _ in self.cells if key.startswith("growth-"))
-        return "\n\n".join(filter(None, (self.by_x(scenario, "cpu_us", ".1f") for scenario in scenarios)))
+        return "\n\n".join(filter(None, (self.by_x(scenario, "cpu_us", ".1f") for scenario in scenarios))) or "Not measured."
 
     def scenarios(self):
         """Every figure of every scenario."""
@@ -119,8 +119,13 @@ class Tables:
         for (scenario, x), targets in self.cells.items():
             if x is not None or scenario == "latency1":
                 continue
-            lines = [[target, f"{len(cell.rows)} of {len(cell.all)}", *(self.figure(cell, field) for _, field in fields)] for target, cell in targets.items()]
-            out.append(f"**{self.titles.get(scenario, scenario)}** (`{scenario}`)\n\n" + markdown(["", "rows", *(head for head, _ in fields)], lines))
+            ours = targets.get("ours")
+            lines = []
+            for target, cell in targets.items():
+                made = ratio(ours, cell) if ours and target != "ours" else None
+                lines.append([target, f"{len(cell.rows)} of {len(cell.all)}", *(self.figure(cell, field) for _, field in fields), ranged(made, ".2f"),
+                              text(quiet_ratio(ours, cell) if made else None, ".2f")])
+            out.append(f"**{self.titles.get(scenario, scenario)}** (`{scenario}`)\n\n" + markdown(["", "rows", *(head for head, _ in fields), "ours ÷ it", "quiet"], lines))
         return "\n\n".join(out)
 
     @staticmethod
@@ -134,13 +139,7 @@ class Tables:
             return ranged(found, ".1f")
         return f"{found.median / 1024:.1f}" if field == "rss_kib" else format(found.median, ",.0f" if field in ("rps", "p50_us", "p99_us") else ".2f" if field in ("syscalls", "spans_each") else ".1f")
 
-    @staticmethod
-    def instructions():
-        budgets = json.loads((REPOSITORY / "Benchmarks/budgets.json").read_text())
-        lines = [[shape, f"{one['instructions']:,}", f"{one['allocations']:.1f}", f"{one['references']:.1f}"] for shape, one in sorted(budgets.items(), key=lambda item: item[1]["instructions"])]
-        return markdown(["a request of the worker", "instructions", "allocations", "retains and releases"], lines)
-
-    NAMES = ("machine", "rows", "bars", "cpu", "alone", "latency", "memory", "growth", "scenarios", "instructions")
+    NAMES = ("machine", "rows", "bars", "cpu", "alone", "latency", "memory", "growth", "scenarios")
 
     def named(self, name):
         return getattr(self, name)()
