@@ -60,7 +60,7 @@ def knows(program, key):
 
 def ours_text(bed, ports, admin, variation, endless):
     """Our configuration. Variations: sampling (percent), encoding, collector (a port), workers, routes (YAML text of the h1 listener's list),
-    endpoints (list of host:port), more (YAML text of further top-level keys). `endless` is the key that lets a connection have as many requests as nginx's may."""
+    endpoints (list of host:port), more (YAML text of further top-level keys). `endless` lets a connection have as many requests as nginx's may."""
     kind, path = ENCODINGS[variation.get("encoding", "v2-json")]
     encoding = f', encoding: {variation.get("encoding", "v2-json")}' if kind == "zipkin" else ""
     collector = f'http://127.0.0.1:{variation.get("collector", bed.ports["sink"])}{path}'

@@ -85,8 +85,9 @@ static void respond(nghttp2_session *session, int32_t id, struct stream *stream)
         return;
     }
     nghttp2_data_provider body = {{.ptr = stream}, read_body};
-    nghttp2_nv fields[] = {FIELD(":status", "200"), FIELD("server", "up"), FIELD("content-type", stream->reply->is_grpc ? "application/grpc" : "application/octet-stream"),
-                           FIELD("content-length", stream->reply->length)};
+    nghttp2_nv fields[] = {FIELD(":status", "200"), FIELD("server", "up"),
+                           FIELD("content-type", stream->reply->is_grpc ? "application/grpc" : "application/octet-stream"),
+                           FIELD("content-length", stream->reply->length)};  // not with gRPC
     nghttp2_submit_response(session, id, fields, stream->reply->is_grpc ? 3 : 4, &body);
 }
 
@@ -217,7 +218,8 @@ static void tell_stats(int listener) {
     struct timeval patience = {1, 0};
     setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof patience);
     if (fd >= 0 && recv(fd, asked, sizeof asked, 0) > 0) {
-        int size = snprintf(body, sizeof body, "{\"requests\":%lu,\"body_bytes\":%lu,\"connections\":%lu,\"open\":%lu,\"b3\":%lu,\"traceparent\":%lu,\"spans\":0,\"bad\":%lu}\n",
+        int size = snprintf(body, sizeof body,
+                            "{\"requests\":%lu,\"body_bytes\":%lu,\"connections\":%lu,\"open\":%lu,\"b3\":%lu,\"traceparent\":%lu,\"spans\":0,\"bad\":%lu}\n",
                             seen.requests, seen.body_bytes, seen.connections, seen.open, seen.b3, seen.traceparent, seen.bad);
         int length = snprintf(answer, sizeof answer, "HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: %d\r\n\r\n%s", size, body);
         send(fd, answer, (size_t)length, MSG_NOSIGNAL);
