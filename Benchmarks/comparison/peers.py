@@ -31,6 +31,7 @@ class Peer:
     sampled: float = 1  # share of the requests
     marks: str | None = None  # what the upstream must see on each request: b3 or traceparent
     cores: int = 1
+    unfit: dict = dataclasses.field(default_factory=dict)  # keys of scenarios it cannot do, and why
 
     @property
     def is_ours(self):
@@ -147,7 +148,8 @@ def peers(proxy, also):
         Peer("floor", str(HELPERS / "floor.c"), floor, (H1,)),
         Peer("nginx", which("nginx"), nginx, (H1, H2C, TLS)),
         Peer("haproxy", which("haproxy"), haproxy),
-        Peer("nghttpx", which("nghttpx"), nghttpx),
+        Peer("nghttpx", which("nghttpx"), nghttpx, unfit={
+            "close": "it passes Connection: close on to the upstream, then asks over the connection that ends: a third of its replies are 502"}),
         Peer("h2o", which("h2o"), h2o, (H1, H2C, TLS)),
         Peer("caddy", which("caddy"), caddy),
         Peer("pingora", relay, pingora, (H1,)),

@@ -17,7 +17,7 @@ for kind in ("latency", "memory", "growth"):
 def takes_part(peer, scenario):
     if scenario.only_ours and not peer.is_ours:
         return False
-    return scenario.listener in peer.listeners and peer.name in scenario.options.get("targets", [peer.name])
+    return scenario.key not in peer.unfit and scenario.listener in peer.listeners and peer.name in scenario.options.get("targets", [peer.name])
 
 
 def attempt(bed, peer, scenario, options):
