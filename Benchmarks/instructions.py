@@ -6,9 +6,9 @@
 Fails if a shape takes 3 % more instructions than its budget, 4 % more retains and releases (over HTTP/1.1 that is one pair), or one more allocation in
 two requests. Two loads are counted, of a few requests and of --requests more, and the difference is divided: what connections cost is in neither figure.
 Counts do not depend on how busy the machine is (0.5 % from run to run, --runs shows it); they depend a little on the versions of libc, libevent, nghttp2 and
-OpenSSL, which are printed with a failure, and on the processor, whose AVX2 libc and OpenSSL use under valgrind where there is one. Beside the worker's figures stand two without a budget: the reporter thread's instructions a request, and the
-worker's for a connection (with its handshake). --write makes the counts the new budgets; --functions shows where the worker's instructions go, --docs writes
-them into docs/performance.md.
+OpenSSL, which are printed with a failure, and on whether the processor has AVX2, which libc and OpenSSL use under valgrind too. Beside the worker's figures
+stand two without a budget: the reporter thread's instructions a request, and the worker's for a connection (with its handshake). --write makes the counts
+the new budgets; --functions shows where the worker's instructions go, --docs writes them into docs/performance.md.
 
 The binary needs its symbols: the default is what scripts/build-static leaves before it strips. Needs, from Debian: valgrind, nghttp2-client,
 libnghttp2-dev, openssl, gcc; scripts/check-budgets, which CI runs, installs them and builds the binary.

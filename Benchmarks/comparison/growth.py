@@ -61,7 +61,7 @@ def grow_routes(bed, scenario, count, stack):
     names = [f"/0k/route-{number:05d}" for number in range(count)]
     matches = [f"{kind}: {name}" for name in names] + [f"path: {scenario.path}"]
     routes = ", ".join(f"{{ match: {{ {match} }}, upstream: up }}" for match in matches)
-    return count, {"variation": {"routes": f"[ {routes} ]"}, "options": {**scenario.options, "script": SPREAD_PATHS % (first, count - 1)}}
+    return count, {"variation": {"routes": f"[ {routes} ]", "prefixes": names}, "options": {**scenario.options, "script": SPREAD_PATHS % (first, count - 1)}}
 
 
 def grow_headers(bed, scenario, count, stack):

@@ -38,7 +38,7 @@ class Peer:
         return self.command is ours
 
     def start(self, bed, listener=H1, **variation):
-        """Starts it on the proxy's core. Variations are for ours: see `ours`."""
+        """Starts it on the proxy's core. Variations: see `ours_text`. nginx and HAProxy know of them `keepalive` and `prefixes`."""
         ports = dict(zip(self.listeners, free_ports(len(self.listeners))))
         words, environment = self.command(self, bed, ports, listener, variation)
         return Running(bed.start(self.name, words, list(ports.values()), bed.proxy_cores, environment), ports)
@@ -61,7 +61,8 @@ def knows(program, key):
 
 def ours_text(bed, ports, admin, variation, endless):
     """Our configuration. Variations: sampling (percent), encoding, collector (a port), workers, routes (YAML text of the h1 listener's list),
-    endpoints (list of host:port), more (YAML text of further top-level keys). `endless` lets a connection have as many requests as nginx's may."""
+    endpoints (list of host:port), keepalive (idle connections to the upstream), more (YAML text of further top-level keys). `endless` lets a
+    connection have as many requests as nginx's may."""
     kind, path = ENCODINGS[variation.get("encoding", "v2-json")]
     encoding = f', encoding: {variation.get("encoding", "v2-json")}' if kind == "zipkin" else ""
     collector = f'http://127.0.0.1:{variation.get("collector", bed.ports["sink"])}{path}'
@@ -92,11 +93,14 @@ def ours(peer, bed, ports, listener, variation):
 
 
 def nginx(peer, bed, ports, listener, variation):
-    return [peer.program, "-c", template(bed, ports, "nginx.conf", keepalive=variation.get("keepalive", 2048))], None
+    locations = "\n".join(f"location {prefix} {{ proxy_pass http://up; }}" for prefix in variation.get("prefixes", []))
+    return [peer.program, "-c", template(bed, ports, "nginx.conf", keepalive=variation.get("keepalive", 2048), locations=locations)], None
 
 
 def haproxy(peer, bed, ports, listener, variation):
-    return [peer.program, "-db", "-f", template(bed, ports, "haproxy.cfg")], None
+    prefixes = variation.get("prefixes")
+    routes = f'use_backend up if {{ path_beg -f {bed.file("prefixes", chr(10).join(prefixes))} }}' if prefixes else ""
+    return [peer.program, "-db", "-f", template(bed, ports, "haproxy.cfg", routes=routes)], None
 
 
 def floor(peer, bed, ports, listener, variation):

@@ -34,14 +34,14 @@ def growth(cells, note):
         found = {}
         for scenario, name in scenarios:
             for target, points in series(cells, scenario, "cpu_us").items():
-                found[name or target] = points
+                found[name if name and target == "ours" else target] = points
         return Panel(title, found, Axis(what, scale), Axis("CPU µs a request", low=0))
     upper = [panel("connections", "connections", [("growth-connections", None)]),
              panel("header fields", "fields of a request", [("growth-headers", None)], "linear")]
     lower = [panel("routes", "routes", [("growth-routes", "prefixes"), ("growth-routes-exact", "exact paths"), ("growth-routes-last", "the last prefix")]),
              panel("endpoints", "endpoints of the upstream", [("growth-endpoints", "ours")])]
     return {"growth": lines("CPU a request as connections and fields grow", upper, note),
-            "growth-tables": lines("CPU a request as routes and endpoints grow (ours)", lower, note)}
+            "growth-tables": lines("CPU a request as routes and endpoints grow", lower, note)}
 
 
 def cpu(cells, note):

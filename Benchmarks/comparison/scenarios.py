@@ -70,7 +70,7 @@ SCENARIOS = [
     Scenario("idle-memory", "memory with so many idle connections", kind="memory", options={"rounds": 3}),
     Scenario("idle-memory-tls", "memory with so many idle connections, TLS 1.3", kind="memory", listener=TLS, options={"rounds": 3}),
     Scenario("growth-connections", "GET of 20 bytes, so many connections", kind="growth", options={"what": "connections", **NEAREST}),
-    Scenario("growth-routes", "GET of 20 bytes, so many prefixes, all asked for in turn", kind="growth", only_ours=True, options={"what": "routes"}),
+    Scenario("growth-routes", "GET of 20 bytes, so many prefixes, all asked for in turn", kind="growth", options={"what": "routes", **NEAREST}),
     Scenario("growth-routes-exact", "GET of 20 bytes, so many exact paths, all asked for in turn", kind="growth", only_ours=True,
              options={"what": "routes", "match": "path"}),
     Scenario("growth-routes-last", "GET of 20 bytes, so many prefixes, only the last is asked for", kind="growth", only_ours=True,
