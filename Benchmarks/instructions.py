@@ -6,9 +6,9 @@
 Fails if a shape takes 3 % more instructions than its budget, 4 % more retains and releases (over HTTP/1.1 that is one pair), or one more allocation in
 two requests. Two loads are counted, of a few requests and of --requests more, and the difference is divided: what connections cost is in neither figure.
 Counts do not depend on how busy the machine is (0.5 % from run to run, --runs shows it); they depend a little on the versions of libc, libevent, nghttp2 and
-OpenSSL, which are printed with a failure. Beside the worker's figures stand two without a budget: the reporter thread's instructions a request, and the
-worker's for a connection (with its handshake). --write makes the counts the new budgets; --functions shows where the worker's instructions go, --docs writes them
-into docs/performance.md.
+OpenSSL, which are printed with a failure, and on whether the processor has AVX2, which libc and OpenSSL use under valgrind too. Beside the worker's figures
+stand two without a budget: the reporter thread's instructions a request, and the worker's for a connection (with its handshake). --write makes the counts
+the new budgets; --functions shows where the worker's instructions go, --docs writes them into docs/performance.md.
 
 The binary needs its symbols: the default is what scripts/build-static leaves before it strips. Needs, from Debian: valgrind, nghttp2-client,
 libnghttp2-dev, openssl, gcc; scripts/check-budgets, which CI runs, installs them and builds the binary.
@@ -145,7 +145,7 @@ log: {{ level: error }}
                 if probe.connect_ex(("127.0.0.1", self.ports["plain"])) == 0:
                     return
             time.sleep(0.05)
-        raise SystemExit(f"{self.options.proxy} does not start under valgrind" if process.poll() is None else f"{self.options.proxy} has ended with {process.returncode}")
+        raise SystemExit(f"{self.options.proxy} does not start under valgrind within 60 s, or has ended: {process.poll()}")
 
     def load(self, shape, count):
         arguments, listener = SHAPES[shape]
@@ -178,7 +178,8 @@ log: {{ level: error }}
         self.control(process, "-i", "on")
         few, more = self.counted(process, shape, FEW), self.counted(process, shape, FEW + self.options.requests)
         self.bed.stop(process)
-        self.parts[shape] = {part: (instructions - few.worker.by_part()[part]) / self.options.requests for part, instructions in more.worker.by_part().items()}
+        once, more_often = few.worker.by_part(), more.worker.by_part()
+        self.parts[shape] = {part: (more_often[part] - once[part]) / self.options.requests for part in more_often}
         if self.options.functions:
             self.show_functions(shape, more.worker, FEW + self.options.requests)
 
@@ -211,8 +212,9 @@ def line(shape, counted, budget, runs):
     """What is printed for a shape, and what of it is over its budget."""
     over = [kind for kind, allowed in ALLOWED.items() if counted[kind] > allowed(budget[kind])]
     change = 100 * (counted["instructions"] / budget["instructions"] - 1) if budget["instructions"] else 0
-    text = (f"{shape:24s} {counted['instructions']:7,} instructions ({change:+.1f} % of its budget), {counted['allocations']:4.1f} allocations ({budget['allocations']}), "
-            f"{counted['references']:5.1f} references ({budget['references']}); reporter {counted['reporter']:,}; a connection {counted['connection']:,}")
+    text = (f"{shape:24s} {counted['instructions']:7,} instructions ({change:+.1f} % of its budget), "
+            f"{counted['allocations']:4.1f} allocations ({budget['allocations']}), {counted['references']:5.1f} references ({budget['references']}); "
+            f"reporter {counted['reporter']:,}; a connection {counted['connection']:,}")
     if len(runs) > 1:
         values = [run["instructions"] for run in runs]
         text += f"; spread {100 * (max(values) - min(values)) / statistics.median(values):.2f} % of {len(runs)} runs"
@@ -225,7 +227,8 @@ def table(counted, parts):
     heads = ["a request of the worker", "instructions", "of them " + names[0], *names[1:], "allocations", "retains and releases", "reporter", "a connection"]
     lines = ["| " + " | ".join(heads) + " |", "| --- |" + " ---: |" * (len(heads) - 1)]
     for shape, one in counted.items():
-        values = [f"{one['instructions']:,}", *(f"{parts[shape].get(name, 0):,.0f}" for name in names), one["allocations"], one["references"], f"{one['reporter']:,}", f"{one['connection']:,}"]
+        values = [f"{one['instructions']:,}", *(f"{parts[shape].get(name, 0):,.0f}" for name in names), one["allocations"], one["references"],
+                  f"{one['reporter']:,}", f"{one['connection']:,}"]
         lines.append(f"| {shape} | " + " | ".join(map(str, values)) + " |")
     return "\n".join(lines)
 
