@@ -150,7 +150,9 @@ final class TranslationTarget: FuzzTarget {
         let passage = RequestPassage(
             received, through: stage, plan.listener, HeadLimits(), size: plan.part, isTight: plan.isTight,
             toStream: true)
-        guard passage.head != nil, passage.refusal == nil, let near = pair.client.open() else { return pair.end() }
+        guard passage.head != nil, passage.refusal == nil, !Self.isLarge(trailers: passage.trailers),
+            let near = pair.client.open()
+        else { return pair.end() }
         Self.send(passage.sent, passage.headCount, passage.trailers, isWhole: passage.isComplete, on: near, pair)
         guard let far = pair.server.takeNews() else {
             pair.end(near)
@@ -170,7 +172,7 @@ final class TranslationTarget: FuzzTarget {
         let passage = ResponsePassage(
             received, through: stage, plan.asked, size: plan.part, isTight: plan.isTight, toStream: true)
         guard let head = passage.head, passage.refusal == nil, head.status != 100, head.status != 101,
-            let near = pair.client.open()
+            !Self.isLarge(trailers: passage.trailers), let near = pair.client.open()
         else { return pair.end() }
         let method = plan.asked.method == .head ? "HEAD" : "GET"
         _ = near.send(Array("\(method) / HTTP/1.1\r\nhost: a.test\r\n\r\n".utf8).span)
@@ -274,6 +276,11 @@ final class TranslationTarget: FuzzTarget {
     /// Over the limits of the other side.
     private static func isLarge(_ head: PlainMessage) -> Bool {
         head.fields.count > 90 || head.fields.reduce(0) { $0 + $1.name.utf8.count + $1.value.count + 32 } > 60_000
+    }
+
+    private static func isLarge(trailers: [UInt8]) -> Bool {
+        let count = trailers.count { $0 == 10 }
+        return count > 90 || trailers.count + 32 * count > 60_000
     }
 
     // MARK: Fields
