@@ -3,6 +3,7 @@ import dataclasses
 import json
 import statistics
 
+RUN = 1000  # more than a run has rounds
 QUIET = 0.1  # the quantile of all windows that is called quiet
 
 
@@ -19,7 +20,7 @@ class Writer:
 
 
 def read(paths):
-    """Headers and rows of several files."""
+    """Headers and rows of several files. Rounds of different runs, each begun by its header, get different numbers: they have not met the same machine."""
     headers, rows = [], []
     for path in paths:
         with open(path, encoding="ascii") as file:
@@ -28,7 +29,7 @@ def read(paths):
                 if "header" in made:
                     headers.append(made["header"])
                 else:
-                    rows.append(made)
+                    rows.append({**made, "round": made["round"] + RUN * len(headers)})
     return headers, rows
 
 
