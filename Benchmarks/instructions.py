@@ -16,7 +16,6 @@ libnghttp2-dev, openssl, gcc; scripts/check-budgets, which CI runs, installs the
 import argparse
 import collections
 import json
-import pathlib
 import re
 import socket
 import statistics
