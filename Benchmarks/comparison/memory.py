@@ -29,7 +29,8 @@ def counts(listener):
 
 
 def measure(bed, peer, scenario, options):
-    """x is the number of connections, `rss_kib` the memory of all processes of the proxy, `idle_kib` by how much a connection has made it grow."""
+    """x is the number of connections, `rss_kib` the memory of all processes of the proxy, `idle_kib` by how much a connection has made it grow.
+    With the most connections there is `burst_rss_kib` too: all idle again after each has had a request under way at the same time."""
     running = peer.start(bed, scenario.listener)
     port, rows = running.ports[scenario.listener], []
     try:
@@ -43,9 +44,19 @@ def measure(bed, peer, scenario, options):
                 held.grow(count + FIRST - len(held.connections))
                 row = settled(running)
                 rows.append({"x": count, "requests": count, **row, "idle_kib": (row["rss_kib"] - first) / count, "faults": held.faults()})
+            rows[-1] |= after_burst(running, held)
         return rows
     finally:
         bed.stop(running.process)
+
+
+def after_burst(running, held):
+    """Nothing where not all were answered."""
+    try:
+        held.ask_all()
+    except (BedError, OSError):
+        return {}
+    return {"burst_rss_kib": settled(running)["rss_kib"]}
 
 
 def settled(running):
@@ -80,9 +91,19 @@ class Held:
         for number in range(count):
             self.ask(number % len(self.connections))
 
+    def ask_all(self):
+        """All at once."""
+        for connection in self.connections:
+            connection.sendall(self.request)
+        for number in range(len(self.connections)):
+            self.take(number)
+
     def ask(self, number):
+        self.connections[number].sendall(self.request)
+        self.take(number)
+
+    def take(self, number):
         connection, received = self.connections[number], b""
-        connection.sendall(self.request)
         while not received.endswith(self.body):
             more = connection.recv(4096)
             if not more:

@@ -118,7 +118,7 @@ def quiet_ratio(ours, other):
 
 COLUMNS = [("CPU µs", "cpu_us", ".1f"), ("quiet", None, ".1f"), ("user", "user_us", ".1f"), ("system", "system_us", ".1f"), ("requests/s", "rps", ".0f"),
            ("p50 µs", "p50_us", ".0f"), ("added p50 µs", "added_p50_us", ".1f"), ("p99 µs", "p99_us", ".0f"),
-           ("RSS KiB", "rss_kib", ".0f"), ("KiB idle", "idle_kib", ".2f"),
+           ("RSS KiB", "rss_kib", ".0f"), ("KiB idle", "idle_kib", ".2f"), ("after a burst", "burst_rss_kib", ".0f"),
            ("syscalls", "syscalls", ".2f"), ("spans", "spans_each", ".2f")]
 
 

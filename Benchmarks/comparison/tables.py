@@ -108,10 +108,10 @@ class Tables:
         return markdown([self.titles.get(scenario, scenario), *(f"{x:,}" for x in places)], lines) if places else ""
 
     def memory(self):
-        parts = [self.by_x(scenario, field, form, factor) for scenario in ("idle-memory", "idle-memory-tls")
-                 for field, form, factor in (("rss_kib", ".1f", 1 / 1024), ("idle_kib", ".2f", 1))]
-        names = ["Resident MiB:", "KiB a connection:", "Resident MiB:", "KiB a connection:"]
-        return "\n\n".join(f"{name}\n\n{part}" for name, part in zip(names, parts) if part) or "Not measured."
+        fields = (("Resident MiB:", "rss_kib", ".1f", 1 / 1024), ("KiB a connection:", "idle_kib", ".2f", 1),
+                  ("Resident MiB when all are idle again after a request of each at the same time:", "burst_rss_kib", ".1f", 1 / 1024))
+        parts = [(name, self.by_x(scenario, field, form, factor)) for scenario in ("idle-memory", "idle-memory-tls") for name, field, form, factor in fields]
+        return "\n\n".join(f"{name}\n\n{part}" for name, part in parts if part) or "Not measured."
 
     def growth(self):
         scenarios = dict.fromkeys(key for key, _ in self.cells if key.startswith("growth-"))
