@@ -16,8 +16,9 @@ HELPERS = pathlib.Path(__file__).resolve().parent / "helpers"
 PATTERN = b"abcdefghijklmnopqrstuvwxyz012345"
 SIZES = {"/0k": 20, "/1k": 1024, "/10k": 10240, "/100k": 102400, "/1m": 1048576}  # what the upstream answers
 GRPC_MESSAGE = b"\x00" + (100).to_bytes(4, "big") + b"m" * 100  # length-prefixed, not compressed
-GRPC_CALLS = {"/bench.Echo/Unary.grpc": 1, "/bench.Echo/Stream.grpc": 100}  # messages each way
+GRPC_CALLS = {"/bench.Echo/Unary": 1, "/bench.Echo/Stream": 100}  # messages each way
 OPEN_FILES = 65536
+LIBRARIES = {"upstream_h2": ["-lnghttp2"]}
 
 
 def body(path):
@@ -132,12 +133,10 @@ class Bed:
     def prepare(self):
         """The upstreams and the sink, and what they and the peers read from files."""
         self.make_files()
-        self.ports["up"], self.ports["up_h2"], self.ports["sink"], self.ports["closed"] = free_ports(4)
+        self.ports = dict(zip(("up", "up_h2", "up_h2_seen", "sink", "closed"), free_ports(5)))
         self.helper("up", [helper("upstream"), self.ports["up"], "replies"])
         self.helper("sink", [helper("upstream"), self.ports["sink"], "sink"])
-        if which("nghttpd"):
-            self.helper("up_h2", [which("nghttpd"), "--no-tls", "-n1", "-a", "127.0.0.1", "-d", self.folder / "www", "-m", "1000",
-                                  "--mime-types-file", self.folder / "mime.types", "--trailer", "grpc-status: 0", self.ports["up_h2"]])
+        self.helper("up_h2", [helper("upstream_h2"), self.ports["up_h2"], self.ports["up_h2_seen"]])
 
     def helper(self, name, command):
         self.helper_pids.append(self.start(name, command, [self.ports[name]]).pid)
@@ -148,15 +147,10 @@ class Bed:
                         "-subj", "/CN=localhost", "-addext", "subjectAltName=DNS:localhost,IP:127.0.0.1",
                         "-keyout", self.key, "-out", self.certificate], check=True, capture_output=True)
         self.both = self.file("both.pem", pathlib.Path(self.certificate).read_bytes() + pathlib.Path(self.key).read_bytes())
-        self.file("mime.types", "application/octet-stream bin\napplication/grpc grpc\n")
-        for path in SIZES:
-            self.file("www" + path, body(path))
-        for path, count in GRPC_CALLS.items():
-            self.file("www" + path, GRPC_MESSAGE * count)
 
     def seen(self, name):
-        """What the upstream or the sink has seen so far."""
-        return json.loads(fetch(self.ports[name], "/__stats")[1])
+        """What an upstream or the sink has seen so far."""
+        return json.loads(fetch(self.ports.get(f"{name}_seen", self.ports[name]), "/__stats")[1])
 
 
 def tree(pid):
@@ -197,6 +191,6 @@ def helper(name):
     sources = [HELPERS / f"{name}.c", *HELPERS.glob("*.h")]
     if not made.exists() or made.stat().st_mtime < max(source.stat().st_mtime for source in sources):
         made.parent.mkdir(parents=True, exist_ok=True)
-        subprocess.run(["cc", "-O2", "-Wall", "-Wextra", "-o", f"{made}.new", str(sources[0]), "-lm"], check=True)
+        subprocess.run(["cc", "-O2", "-Wall", "-Wextra", "-o", f"{made}.new", str(sources[0]), *LIBRARIES.get(name, [])], check=True)
         os.replace(f"{made}.new", made)
     return str(made)

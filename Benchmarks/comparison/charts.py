@@ -118,7 +118,7 @@ def curves(drawing, panel, x, y):
     places = spread_out([end[1] for end in ends.values()], y.end + 4, y.start - 2)
     for (target, end), place in zip(ends.items(), places):
         kind = drawing.palette.of(target)
-        drawing.add(f'<path d="M{end[0] + 4:.1f} {end[1]:.1f} L{x.end + 8:.1f} {place:.1f}" class="l {kind}" stroke-width="0.7" opacity="0.45" style="stroke-width: 0.7"/>')
+        drawing.path([(end[0] + 4, end[1]), (x.end + 8, place)], f"{kind} thin")
         drawing.text(x.end + 11, place + 4, target, kind + (" bold" if target == "ours" else ""), size=11.5)
 
 

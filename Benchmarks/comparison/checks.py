@@ -35,8 +35,6 @@ def answers_http2(bed, scenario, port):
 
 def upstream(peer, scenario, requests, before, after):
     """What the upstream has seen while `requests` were answered. Requests in flight when the load ends are seen and not answered."""
-    if not scenario.upstream_counts:
-        return []
     seen = {name: after[name] - before[name] for name in after}
     faults = []
     if not requests - 10 <= seen["requests"] <= requests * 1.01 + scenario.connections * scenario.streams + 20:

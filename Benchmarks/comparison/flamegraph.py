@@ -13,6 +13,7 @@ LEAST = 0.0012  # of all samples: narrower frames are left out
 KERNEL, LIBRARY, PROXY = "kernel", "library", "proxy"
 FILLS = {KERNEL: ("#8ab4e8", "#7ba8df", "#9bc0ee"), LIBRARY: ("#f2d06b", "#ebc65a", "#f6d980"), PROXY: ("#f0956a", "#ea875a", "#f5a47e")}
 TITLES = {KERNEL: "kernel", LIBRARY: "libc, libevent, OpenSSL, nghttp2, Swift's runtime", PROXY: "the proxy"}
+BEFORE_NAMES = re.compile(r"^((generic|partial|merged|specialized|protocol witness for|thunk for|closure #\d+( \(.*?\))? in|implicit closure #\d+ in|@\w+) ?)+")
 RUNTIME = re.compile(r"^(swift_|_swift|__swift|Swift\.|free|malloc|mem|str|_int_)")
 
 
@@ -26,7 +27,8 @@ def record(bed, peer, key, seconds, frequency=999):
         port, samples = running.ports[scenario.listener], str(bed.folder / "perf.data")
         loads.warm_up(bed, scenario, port, 10000)
         # The proxy's frames keep their pointers; cpu-clock is there where a virtual machine has no counters.
-        command = [which("perf"), "record", "-q", "-e", "cpu-clock", "-F", frequency, "--call-graph", "fp", "-p", running.process.pid, "-o", samples, "--", "sleep", seconds]
+        command = [which("perf"), "record", "-q", "-e", "cpu-clock", "-F", frequency, "--call-graph", "fp", "-p", running.process.pid, "-o", samples,
+                   "--", "sleep", seconds]
         recorder = bed.spawn(command, bed.other_cores, output=subprocess.PIPE)
         time.sleep(0.2)
         row = getattr(loads, scenario.load)(bed, scenario, port, seconds + 1)
@@ -49,7 +51,9 @@ def stacks(text, program):
         elif not line[0].isspace():
             thread = re.sub(r"\s+\d+\s*$", "", line.rstrip(": ")).strip()
         elif made := re.match(r"\s+([0-9a-f]+) (.*) \(([^()]*(?:\([^()]*\))?)\)$", line):
-            frames.append(frame(*made.groups(), program))
+            one = frame(*made.groups(), program)
+            if frames[-1:] != [one]:  # a library without frame pointers or symbols may look like itself, many times over
+                frames.append(one)
     return found
 
 
@@ -66,8 +70,8 @@ def readable(counted):
     """The same stacks with Swift's names in short."""
     names = sorted({name for stack in counted for name, _ in stack[1:] if name.startswith("$")})
     if names and which("swift"):
-        told = subprocess.run([which("swift"), "demangle", "--compact", "--simplified"], input="\n".join(names), capture_output=True, text=True, check=True).stdout.splitlines()
-        short = {name: shortened(text) for name, text in zip(names, told)}
+        told = subprocess.run([which("swift"), "demangle", "--compact", "--simplified"], input="\n".join(names), capture_output=True, text=True, check=True)
+        short = {name: shortened(text) for name, text in zip(names, told.stdout.splitlines())}
     else:
         short = {}
     made = collections.Counter()
@@ -78,7 +82,7 @@ def readable(counted):
 
 def shortened(name):
     """`specialized closure #1 in A.b<C>(d:) in _F00` as `A.b(d:)`."""
-    name = re.sub(r"^((generic|partial|merged|specialized|protocol witness for|thunk for|closure #\d+( \(.*?\))? in|implicit closure #\d+ in|@\w+) ?)+", "", name)
+    name = re.sub(BEFORE_NAMES, "", name)
     name = re.sub(r" in (_[0-9A-F]{8,}|conformance .*)", "", name)
     while (less := re.sub(r"<[^<>]*>", "", name)) != name:
         name = less
@@ -110,8 +114,8 @@ class Flames(Drawing):
         self.root, self.least = root, LEAST * root.count
         fills = " ".join(f".{kind}{index} {{ fill: {fill}; }}" for kind, shades in FILLS.items() for index, fill in enumerate(shades))
         self.bottom = TOP + ROW * depth(root, self.least)
-        super().__init__(WIDTH, self.bottom + 12, title,
-                         style=f"{fills} .thread {{ fill: #b9c0c9; }} .f {{ fill: #10151c; font-size: 10.5px; pointer-events: none; }} .frame {{ stroke: #ffffff; stroke-width: 0.4; }}")
+        names = ".thread { fill: #b9c0c9; } .f { fill: #10151c; font-size: 10.5px; pointer-events: none; } .frame { stroke: #ffffff; stroke-width: 0.4; }"
+        super().__init__(WIDTH, self.bottom + 12, title, style=f"{fills} {names}")
         self.text(LEFT, 24, title, "ink bold", size=15)
         self.text(LEFT, 42, note, "faint", size=11)
         place = LEFT
@@ -119,7 +123,7 @@ class Flames(Drawing):
             share = 100 * own(root, kind) / root.count
             self.box(place, 50, 10, 10, f"{kind}0")
             self.text(place + 14, 59, f"{TITLES[kind]} {share:.0f} %", "ink", size=11)
-            place += 50 + 6.2 * len(TITLES[kind])
+            place += 62 + 5.6 * len(TITLES[kind])
         self.draw(root, LEFT, 0, (WIDTH - 2 * LEFT) / root.count, None)
 
     def draw(self, node, left, level, scale, one):
@@ -146,14 +150,21 @@ def own(node, kind, here=None):
     return (node.count - inside if here == kind else 0) + sum(own(below, kind, one[1]) for one, below in node.below.items())
 
 
-def shares(counted):
-    """Of all samples: by thread, and by kind of the innermost frame; for the text."""
-    total, by_thread, by_kind, leaves = sum(counted.values()), collections.Counter(), collections.Counter(), collections.Counter()
+def table(counted, most=20):
+    """In Markdown: whose code runs, by thread, and the innermost frames that take most."""
+    total, kinds, threads, leaves = counted.total(), collections.Counter(), collections.Counter(), collections.Counter()
     for stack, count in counted.items():
-        by_thread[stack[0]] += count
-        by_kind[(stack[0], stack[-1][1] if len(stack) > 1 else "thread")] += count
-        leaves[stack[-1] if len(stack) > 1 else (stack[0], "thread")] += count
-    return total, by_thread, by_kind, leaves
+        threads[stack[0]] += count
+        if len(stack) > 1:
+            kinds[(stack[0], stack[-1][1])] += count
+            leaves[stack[-1]] += count
+    lines = [f"| thread, % of {total:,} samples | {' | '.join(TITLES.values())} | all |", "| --- |" + " ---: |" * (len(TITLES) + 1)]
+    for thread, count in threads.most_common():
+        if count < LEAST * total:
+            continue
+        lines.append(f"| {thread} | " + " | ".join(f"{100 * kinds[(thread, kind)] / total:.1f}" for kind in TITLES) + f" | {100 * count / total:.1f} |")
+    innermost = ", ".join(f"`{name}` {100 * count / total:.1f} %" for (name, _), count in leaves.most_common(most))
+    return "\n".join(lines) + f"\n\nInnermost frames: {innermost}."
 
 
 def svg(counted, title, note):

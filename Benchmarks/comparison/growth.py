@@ -59,8 +59,9 @@ def grow_routes(bed, scenario, count, stack):
     kind = scenario.options.get("match", "prefix")
     first = count - 1 if scenario.options.get("last") else 0
     names = [f"/0k/route-{number:05d}" for number in range(count)]
-    routes = ", ".join(f"{{ match: {{ {kind}: {name} }}, upstream: up }}" for name in names)
-    return count, {"variation": {"routes": f"[ {routes}, {{ match: {{ path: {scenario.path} }}, upstream: up }} ]"}, "options": {**scenario.options, "script": SPREAD_PATHS % (first, count - 1)}}
+    matches = [f"{kind}: {name}" for name in names] + [f"path: {scenario.path}"]
+    routes = ", ".join(f"{{ match: {{ {match} }}, upstream: up }}" for match in matches)
+    return count, {"variation": {"routes": f"[ {routes} ]", "prefixes": names}, "options": {**scenario.options, "script": SPREAD_PATHS % (first, count - 1)}}
 
 
 def grow_headers(bed, scenario, count, stack):

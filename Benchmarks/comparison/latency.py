@@ -63,6 +63,7 @@ class Turn:
 
     def rates(self):
         """x is a rate, or percent of the saturation this proxy has shown just before."""
+        loads.warm_up(self.bed, self.scenario, self.port, self.options.warm_up)
         highest = loads.wrk(self.bed, self.scenario, self.port, 1)["rps"]
         shares = self.scenario.options["of"] == "saturation"
         for x in SHARES if shares else [rate for rate in RATES if rate <= HIGHEST * highest]:
@@ -82,7 +83,8 @@ class Turn:
         requests, cpu, watch = self.bed.seen("up")["requests"], cpu_nanoseconds(self.pids), Watch([*self.pids, *self.bed.helper_pids])
         row = row_of(work())
         cpu = cpu_nanoseconds(self.pids) - cpu
-        row["foreign"], row["disturbed"] = watch.verdict()
+        foreign, row["disturbed"] = watch.verdict()
+        row["foreign"] = round(foreign, 3)
         passed = self.bed.seen("up")["requests"] - requests
         if passed < row["requests"] - row["unanswered"]:
             row["faults"].append(f"the upstream saw {passed} requests, not {row['requests']}")

@@ -10,13 +10,15 @@ import time
 from .bed import GRPC_CALLS, GRPC_MESSAGE, PATTERN, SIZES, BedError, which
 from .peers import TLS
 
-CONNECTION_REQUESTS = 9000  # a build of ours that has no max_requests_per_connection ends a connection after 10,000, and h2load counts what it then has open as failed
+# A build of ours that has no max_requests_per_connection ends a connection after 10,000, and h2load counts what it then has open as failed.
+CONNECTION_REQUESTS = 9000
 GRPC_FIELDS = ("content-type: application/grpc", "te: trailers")
 SCRIPT = """%s
 done = function(summary, latency)
   local e = summary.errors
-  io.write(string.format('FIGURES{"requests":%%d,"microseconds":%%d,"bytes":%%d,"errors":%%d,"p50":%%.1f,"p99":%%.1f,"p999":%%.1f}\\n', summary.requests,
-    summary.duration, summary.bytes, e.connect + e.read + e.write + e.status + e.timeout, latency:percentile(50), latency:percentile(99), latency:percentile(99.9)))
+  io.write(string.format('FIGURES{"requests":%%d,"microseconds":%%d,"bytes":%%d,"errors":%%d,"p50":%%.1f,"p99":%%.1f,"p999":%%.1f}\\n',
+    summary.requests, summary.duration, summary.bytes, e.connect + e.read + e.write + e.status + e.timeout,
+    latency:percentile(50), latency:percentile(99), latency:percentile(99.9)))
 end
 """
 

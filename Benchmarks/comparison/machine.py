@@ -13,7 +13,7 @@ from .bed import REPOSITORY, BedError, helper, which
 TICKS = os.sysconf("SC_CLK_TCK")
 FOREIGN_LIMIT = 0.15  # of a core, used by others while a row was measured
 STEAL_LIMIT = 0.02    # of a core, taken by the host
-VERSIONS = {"nginx": ["-v"], "haproxy": ["-v"], "nghttpx": ["--version"], "nghttpd": ["--version"], "h2o": ["--version"], "caddy": ["version"],
+VERSIONS = {"nginx": ["-v"], "haproxy": ["-v"], "nghttpx": ["--version"], "h2o": ["--version"], "caddy": ["version"],
             "wrk": ["-v"], "h2load": ["--version"], "openssl": ["version"], "cc": ["--version"], "strace": ["--version"]}
 
 

@@ -31,13 +31,14 @@ class Peer:
     sampled: float = 1  # share of the requests
     marks: str | None = None  # what the upstream must see on each request: b3 or traceparent
     cores: int = 1
+    unfit: dict = dataclasses.field(default_factory=dict)  # keys of scenarios it cannot do, and why
 
     @property
     def is_ours(self):
         return self.command is ours
 
     def start(self, bed, listener=H1, **variation):
-        """Starts it on the proxy's core. Variations are for ours: see `ours`."""
+        """Starts it on the proxy's core. Variations: see `ours_text`. nginx and HAProxy know of them `keepalive` and `prefixes`."""
         ports = dict(zip(self.listeners, free_ports(len(self.listeners))))
         words, environment = self.command(self, bed, ports, listener, variation)
         return Running(bed.start(self.name, words, list(ports.values()), bed.proxy_cores, environment), ports)
@@ -60,7 +61,8 @@ def knows(program, key):
 
 def ours_text(bed, ports, admin, variation, endless):
     """Our configuration. Variations: sampling (percent), encoding, collector (a port), workers, routes (YAML text of the h1 listener's list),
-    endpoints (list of host:port), more (YAML text of further top-level keys). `endless` is the key that lets a connection have as many requests as nginx's may."""
+    endpoints (list of host:port), keepalive (idle connections to the upstream), more (YAML text of further top-level keys). `endless` lets a
+    connection have as many requests as nginx's may."""
     kind, path = ENCODINGS[variation.get("encoding", "v2-json")]
     encoding = f', encoding: {variation.get("encoding", "v2-json")}' if kind == "zipkin" else ""
     collector = f'http://127.0.0.1:{variation.get("collector", bed.ports["sink"])}{path}'
@@ -91,11 +93,14 @@ def ours(peer, bed, ports, listener, variation):
 
 
 def nginx(peer, bed, ports, listener, variation):
-    return [peer.program, "-c", template(bed, ports, "nginx.conf", keepalive=variation.get("keepalive", 2048))], None
+    locations = "\n".join(f"location {prefix} {{ proxy_pass http://up; }}" for prefix in variation.get("prefixes", []))
+    return [peer.program, "-c", template(bed, ports, "nginx.conf", keepalive=variation.get("keepalive", 2048), locations=locations)], None
 
 
 def haproxy(peer, bed, ports, listener, variation):
-    return [peer.program, "-db", "-f", template(bed, ports, "haproxy.cfg")], None
+    prefixes = variation.get("prefixes")
+    routes = f'use_backend up if {{ path_beg -f {bed.file("prefixes", chr(10).join(prefixes))} }}' if prefixes else ""
+    return [peer.program, "-db", "-f", template(bed, ports, "haproxy.cfg", routes=routes)], None
 
 
 def floor(peer, bed, ports, listener, variation):
@@ -147,7 +152,8 @@ def peers(proxy, also):
         Peer("floor", str(HELPERS / "floor.c"), floor, (H1,)),
         Peer("nginx", which("nginx"), nginx, (H1, H2C, TLS)),
         Peer("haproxy", which("haproxy"), haproxy),
-        Peer("nghttpx", which("nghttpx"), nghttpx),
+        Peer("nghttpx", which("nghttpx"), nghttpx, unfit={
+            "close": "it passes Connection: close on to the upstream, then asks over the connection that ends: a third of its replies are 502"}),
         Peer("h2o", which("h2o"), h2o, (H1, H2C, TLS)),
         Peer("caddy", which("caddy"), caddy),
         Peer("pingora", relay, pingora, (H1,)),

@@ -3,6 +3,7 @@ import dataclasses
 import json
 import statistics
 
+RUN = 1000  # more than a run has rounds
 QUIET = 0.1  # the quantile of all windows that is called quiet
 
 
@@ -19,7 +20,7 @@ class Writer:
 
 
 def read(paths):
-    """Headers and rows of several files."""
+    """Headers and rows of several files. Rounds of different runs, each begun by its header, get different numbers: they have not met the same machine."""
     headers, rows = [], []
     for path in paths:
         with open(path, encoding="ascii") as file:
@@ -28,7 +29,7 @@ def read(paths):
                 if "header" in made:
                     headers.append(made["header"])
                 else:
-                    rows.append(made)
+                    rows.append({**made, "round": made["round"] + RUN * len(headers)})
     return headers, rows
 
 
@@ -64,10 +65,13 @@ class Cell:
     """What is known of one scenario, target and x."""
 
     def __init__(self, rows):
-        self.all, self.rows = rows, usable(rows)
+        timed = [row for row in rows if "syscalls" not in row]  # strace slows a proxy down: what it has counted is no turn
+        self.counted = [row for row in rows if "syscalls" in row and not row.get("faults")]
+        self.all = timed or rows
+        self.rows = usable(self.all)
 
     def spread(self, field):
-        return spread(row.get(field) for row in self.rows)
+        return spread(row.get(field) for row in (self.counted if field == "syscalls" else self.rows))
 
     def median(self, field):
         found = self.spread(field)
@@ -78,6 +82,11 @@ class Cell:
         good = [row for row in self.all if not row.get("faults")]
         windows = [window for row in good for window in row.get("windows", [])]
         return quantile(windows or [row["cpu_us"] for row in good if "cpu_us" in row], QUIET)
+
+    @property
+    def left_out(self):
+        """Rows that were good but disturbed, and do not count."""
+        return len([row for row in self.all if not row.get("faults")]) - len(self.rows)
 
     def faults(self):
         return sorted({fault for row in self.all for fault in row.get("faults", [])})
@@ -108,7 +117,8 @@ def quiet_ratio(ours, other):
 
 
 COLUMNS = [("CPU µs", "cpu_us", ".1f"), ("quiet", None, ".1f"), ("user", "user_us", ".1f"), ("system", "system_us", ".1f"), ("requests/s", "rps", ".0f"),
-           ("p50 µs", "p50_us", ".0f"), ("added p50 µs", "added_p50_us", ".1f"), ("p99 µs", "p99_us", ".0f"), ("RSS KiB", "rss_kib", ".0f"), ("KiB idle", "idle_kib", ".2f"),
+           ("p50 µs", "p50_us", ".0f"), ("added p50 µs", "added_p50_us", ".1f"), ("p99 µs", "p99_us", ".0f"),
+           ("RSS KiB", "rss_kib", ".0f"), ("KiB idle", "idle_kib", ".2f"),
            ("syscalls", "syscalls", ".2f"), ("spans", "spans_each", ".2f")]
 
 
@@ -137,8 +147,7 @@ def table(rows, titles):
         kept = [index for index, head in enumerate(heads) if index < 2 or any(values[index] != "-" for values in lines)]
         lines = [[values[index] for index in kept] for values in [heads] + lines]
         widths = [max(len(values[index]) for values in lines) for index in range(len(kept))]
-        out += ["  " + "  ".join(value.rjust(width) if index else value.ljust(width) for index, (value, width) in enumerate(zip(values, widths))) for values in lines]
+        out += ["  " + values[0].ljust(widths[0]) + "".join("  " + value.rjust(width) for value, width in zip(values[1:], widths[1:])) for values in lines]
         out += [f"  {target}, thrown out: {fault}" for target, cell in targets.items() for fault in cell.faults()]
-        left_out = {target: len([row for row in cell.all if row.get("disturbed") and not row.get("faults") and row not in cell.rows]) for target, cell in targets.items()}
-        out += [f"  {target}: {count} disturbed rows left out" for target, count in left_out.items() if count]
+        out += [f"  {target}: {cell.left_out} disturbed rows left out" for target, cell in targets.items() if cell.left_out]
     return "\n".join(out)

@@ -17,7 +17,7 @@ for kind in ("latency", "memory", "growth"):
 def takes_part(peer, scenario):
     if scenario.only_ours and not peer.is_ours:
         return False
-    return scenario.listener in peer.listeners and peer.name in scenario.options.get("targets", [peer.name])
+    return scenario.key not in peer.unfit and scenario.listener in peer.listeners and peer.name in scenario.options.get("targets", [peer.name])
 
 
 def attempt(bed, peer, scenario, options):
@@ -41,10 +41,14 @@ def foreign(rows):
 
 
 def run(bed, peers, chosen, options, take):
-    """Gives each row to `take` as it comes."""
-    for group in scenarios.groups(chosen):
+    """Gives each row to `take` as it comes. With a limit all scenarios take turns in one round, and none is begun that is likely to end too late."""
+    start = time.monotonic()
+    for group in [chosen] if options.limit else scenarios.groups(chosen):
         rounds = min(options.rounds, *(scenario.options.get("rounds", options.rounds) for scenario in group))
         for number in range(rounds):
+            if options.limit and number and (time.monotonic() - start) * (number + 1) / number > options.limit:
+                print(f"no more rounds: {number} took {time.monotonic() - start:.0f} s", flush=True)
+                break
             for scenario in group:
                 for peer in peers:
                     if not takes_part(peer, scenario):

@@ -25,9 +25,9 @@ class Scenario:
     options: dict = dataclasses.field(default_factory=dict)  # of other kinds
 
     @property
-    def upstream_counts(self):
-        """Whether the upstream is the one that counts requests; nghttpd, behind the listener for HTTP/2 to HTTP/2, does not."""
-        return self.listener != H2C_TO_H2C
+    def upstream(self):
+        """The one behind the listener: see Bed.seen."""
+        return "up_h2" if self.listener == H2C_TO_H2C else "up"
 
 
 NEAREST = {"targets": ["ours", "nginx", "haproxy"]}
@@ -50,9 +50,9 @@ SCENARIOS = [
     Scenario("h2c-h2c", "h2c to h2c, GET of 20 bytes, 16 connections of 32 streams", load="h2load", listener=H2C_TO_H2C, connections=16, streams=32),
     Scenario("h2c-h2c-single", "h2c to h2c, GET of 20 bytes, 64 connections of 1 stream", load="h2load", listener=H2C_TO_H2C),
     Scenario("grpc-unary", "gRPC over h2c, one message of 100 bytes each way, 16 connections of 32 calls", load="h2load", listener=H2C_TO_H2C,
-             path="/bench.Echo/Unary.grpc", connections=16, streams=32, grpc=True),
+             path="/bench.Echo/Unary", connections=16, streams=32, grpc=True),
     Scenario("grpc-stream", "gRPC over h2c, 100 messages of 100 bytes each way, 16 connections of 8 calls", load="h2load", listener=H2C_TO_H2C,
-             path="/bench.Echo/Stream.grpc", connections=16, streams=8, grpc=True),
+             path="/bench.Echo/Stream", connections=16, streams=8, grpc=True),
     Scenario("tls", "TLS 1.3, GET of 20 bytes, 64 connections", listener=TLS),
     Scenario("tls100k", "TLS 1.3, GET of 100 KiB, 64 connections", listener=TLS, path="/100k"),
     Scenario("handshake", "TLS 1.3, a full handshake (ECDSA P-256) and a GET, 300 at a time", load="handshakes", listener=TLS, connections=300),
@@ -63,13 +63,14 @@ SCENARIOS = [
     Scenario("collector-down", "GET of 20 bytes, all is sampled, no collector listens", variation={"collector": "closed"}, **OURS),
     *[Scenario(f"encoding-{name}", f"GET of 20 bytes, all is sampled, spans as {name}", variation={"encoding": name}, **OURS) for name in ENCODINGS],
     Scenario("latency1", "GET of 20 bytes, 1 connection: added latency", kind="latency", connections=1),
-    Scenario("latency-share", "GET of 20 bytes, 64 connections: latency at a percentage of what the target can do", kind="latency", options={"of": "saturation"}),
+    Scenario("latency-share", "GET of 20 bytes, 64 connections: latency at a percentage of what the target can do", kind="latency",
+             options={"of": "saturation"}),
     Scenario("latency-rate", "GET of 20 bytes, 64 connections: latency at so many requests a second", kind="latency",
              options={"of": "requests", "rounds": 3}),
     Scenario("idle-memory", "memory with so many idle connections", kind="memory", options={"rounds": 3}),
     Scenario("idle-memory-tls", "memory with so many idle connections, TLS 1.3", kind="memory", listener=TLS, options={"rounds": 3}),
     Scenario("growth-connections", "GET of 20 bytes, so many connections", kind="growth", options={"what": "connections", **NEAREST}),
-    Scenario("growth-routes", "GET of 20 bytes, so many prefixes, all asked for in turn", kind="growth", only_ours=True, options={"what": "routes"}),
+    Scenario("growth-routes", "GET of 20 bytes, so many prefixes, all asked for in turn", kind="growth", options={"what": "routes", **NEAREST}),
     Scenario("growth-routes-exact", "GET of 20 bytes, so many exact paths, all asked for in turn", kind="growth", only_ours=True,
              options={"what": "routes", "match": "path"}),
     Scenario("growth-routes-last", "GET of 20 bytes, so many prefixes, only the last is asked for", kind="growth", only_ours=True,

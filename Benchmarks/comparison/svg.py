@@ -3,7 +3,8 @@ from xml.sax.saxutils import escape
 
 FONT = "system-ui, -apple-system, 'Segoe UI', 'DejaVu Sans', sans-serif"
 # class: (light, dark)
-INK = {"page": ("#ffffff", "#0d1117"), "ink": ("#1f2328", "#e6edf3"), "faint": ("#59636e", "#9198a1"), "grid": ("#d8dee4", "#2a313c"), "axis": ("#818b98", "#656c76")}
+INK = {"page": ("#ffffff", "#0d1117"), "ink": ("#1f2328", "#e6edf3"), "faint": ("#59636e", "#9198a1"),
+       "grid": ("#d8dee4", "#2a313c"), "axis": ("#818b98", "#656c76")}
 # target: (light, dark, dashes); other targets take SPARE in turn
 TARGETS = {
     "ours": ("#0550ae", "#58a6ff", ""), "floor": ("#59636e", "#9198a1", "2 3"), "direct": ("#818b98", "#656c76", "1 3"),
@@ -30,8 +31,9 @@ class Palette:
 
     def rules(self, dark):
         for index, colours in enumerate(self.colours):
-            dashes = f" stroke-dasharray: {colours[2]};" if colours[2] else ""
-            yield f".t{index} {{ stroke: {colours[dark]}; fill: {colours[dark]}; }} .l.t{index} {{ fill: none;{dashes} }} text.t{index}, rect.t{index} {{ stroke: none; }}"
+            dashes, paler = (f" stroke-dasharray: {colours[2]};", f" rect.t{index} {{ fill-opacity: 0.55; }}") if colours[2] else ("", "")
+            yield f".t{index} {{ stroke: {colours[dark]}; fill: {colours[dark]}; }} .l.t{index} {{ fill: none;{dashes} }}"
+            yield f"text.t{index}, rect.t{index} {{ stroke: none; }}{paler}"
 
 
 class Drawing:
@@ -70,8 +72,10 @@ class Drawing:
             yield from self.palette.rules(dark)
 
     def whole(self):
-        styles = [".l { stroke-width: 1.6; stroke-linejoin: round; } .strong { stroke-width: 2.8; } .bold { font-weight: 600; } .grid { stroke-width: 0.7; }",
+        styles = [".l { stroke-width: 1.6; stroke-linejoin: round; }",
+                  ".strong { stroke-width: 2.8; } .thin { stroke-width: 0.7; opacity: 0.45; } .bold { font-weight: 600; } .grid { stroke-width: 0.7; }",
                   *self.scheme(0), f"@media (prefers-color-scheme: dark) {{ {' '.join(self.scheme(1))} }}", self.style]
         return (f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {self.width} {self.height:.0f}" width="{self.width}" height="{self.height:.0f}" '
-                f'font-family="{FONT}" role="img" aria-label="{escape(self.title)}">\n<title>{escape(self.title)}</title>\n<style>{chr(10).join(filter(None, styles))}</style>\n'
+                f'font-family="{FONT}" role="img" aria-label="{escape(self.title)}">\n<title>{escape(self.title)}</title>\n'
+                f'<style>{chr(10).join(filter(None, styles))}</style>\n'
                 f'<rect width="100%" height="100%" class="page"/>\n' + "\n".join(self.parts) + "\n</svg>\n")

@@ -13,7 +13,7 @@ LINE = re.compile(r"^\s*(\d+)\s+(?:\d+\s+)?(\w+)$", re.M)
 def run(bed, peers, chosen, options, take):
     for scenario in chosen:
         for peer in peers:
-            if scenario.kind == "throughput" and scenario.upstream_counts and rounds.takes_part(peer, scenario):
+            if scenario.kind == "throughput" and rounds.takes_part(peer, scenario):
                 try:
                     row = count(bed, peer, scenario, options)
                 except (BedError, OSError) as error:
@@ -30,9 +30,9 @@ def count(bed, peer, scenario, options):
         tracer = bed.spawn([which("strace"), "-f", "-c", "-U", "calls,errors,name", "-o", summary,
                             *(word for pid in tree(running.process.pid) for word in ("-p", pid))], bed.other_cores, output=subprocess.DEVNULL)
         time.sleep(0.7)  # it has attached to all threads
-        before = bed.seen("up")["requests"]
+        before = bed.seen(scenario.upstream)["requests"]
         row = getattr(loads, scenario.load)(bed, scenario, port, options.seconds)
-        requests = bed.seen("up")["requests"] - before
+        requests = bed.seen(scenario.upstream)["requests"] - before
         tracer.send_signal(signal.SIGINT)
         tracer.wait(timeout=30)
         calls = {name: int(calls) / max(1, requests) for calls, name in LINE.findall(summary.read_text()) if name != "total"}

@@ -5,19 +5,20 @@ from . import checks, loads, machine
 from .bed import tree
 
 WINDOW = 0.25  # seconds
+STEADY = ("wrk", "h2load")  # loads in which a window's CPU time is that of its requests; bursts of handshakes come before their requests
 
 
 class Windows(threading.Thread):
     """CPU microseconds a request in each quarter of a second: a short disturbance is in few of them."""
 
-    def __init__(self, bed, pids):
+    def __init__(self, bed, pids, upstream):
         super().__init__(daemon=True)
-        self.bed, self.pids, self.over, self.samples = bed, pids, threading.Event(), []
+        self.bed, self.pids, self.upstream, self.over, self.samples = bed, pids, upstream, threading.Event(), []
 
     def run(self):
         while not self.over.is_set():
             try:
-                self.samples.append((machine.cpu_nanoseconds(self.pids), self.bed.seen("up")["requests"]))
+                self.samples.append((machine.cpu_nanoseconds(self.pids), self.bed.seen(self.upstream)["requests"]))
             except (OSError, ValueError):
                 pass
             self.over.wait(WINDOW)
@@ -32,7 +33,7 @@ class Windows(threading.Thread):
 
 def measure(bed, peer, scenario, options):
     """A list of one row. Raises BedError where the peer did not start or the load not end."""
-    before = bed.seen("up"), bed.seen("sink")["spans"]
+    before = bed.seen(scenario.upstream), bed.seen("sink")["spans"]
     running = peer.start(bed, scenario.listener, **variation(bed, scenario))
     idle = []
     try:
@@ -45,7 +46,7 @@ def measure(bed, peer, scenario, options):
         row["faults"] += checks.idle(idle)
         row["idle"] = len(idle) or None
         known = row["requests"] + warm + 1
-        asked = max(known, bed.seen("up")["requests"] - before[0]["requests"]) + scenario.connections * scenario.streams
+        asked = max(known, bed.seen(scenario.upstream)["requests"] - before[0]["requests"]) + scenario.connections * scenario.streams
         row["spans"], row["spans_wanted"], faults = checks.spans(bed, peer, scenario, asked, known + len(idle), before[1])
         row["faults"] += faults
         if row["spans"] is not None:
@@ -67,9 +68,9 @@ def variation(bed, scenario):
 def timed(bed, peer, scenario, running, seconds):
     """The load, and what the proxy has used for it."""
     pids = tree(running.process.pid)
-    windows = Windows(bed, pids) if scenario.upstream_counts else None
+    windows = Windows(bed, pids, scenario.upstream) if scenario.load in STEADY else None
     calibration = machine.calibrate(bed)
-    before, watch = bed.seen("up"), machine.Watch(pids + bed.helper_pids)
+    before, watch = bed.seen(scenario.upstream), machine.Watch(pids + bed.helper_pids)
     cpu, (user, system) = machine.cpu_nanoseconds(pids), machine.user_and_system(pids)
     if windows:
         windows.start()
@@ -84,7 +85,7 @@ def timed(bed, peer, scenario, running, seconds):
         row["user_us"], row["system_us"] = (row["cpu_us"] * part / (user + system) for part in (user, system))
     row["rss_kib"] = machine.resident_kib(pids)
     row["calibration"] = calibration
-    row["faults"] += checks.upstream(peer, scenario, row["requests"], before, bed.seen("up"))
+    row["faults"] += checks.upstream(peer, scenario, row["requests"], before, bed.seen(scenario.upstream))
     if sorted(tree(running.process.pid)) != sorted(pids):
         row["faults"].append("its processes changed while it was measured")
     return row

@@ -48,7 +48,9 @@ struct RequestPassage {
             headCount = sent.count
             arriving.consume(Int(head.length))
             let isOpen = head.framing == .chunked || head.framing == .untilClose
-            var relay = BodyRelay(head.framing, to: toStream ? .stream : isOpen ? .chunks : .plain)
+            var relay = BodyRelay(
+                head.framing, streamGoesOn: stream.map { !$0.endedWithHead } ?? false,
+                to: toStream ? .stream : isOpen ? .chunks : .plain)
             try arriving.pass(through: &relay, isTight: isTight, to: &sent)
             isComplete = relay.isComplete
             if let stream, stream.isWhole, !isComplete {

@@ -58,7 +58,9 @@ struct ResponsePassage {
             sent = stage.downstreamHead(head, arriving.buffer, changes)
             headCount = sent.count
             arriving.consume(Int(head.length))
-            var relay = BodyRelay(head.framing, to: toStream ? .stream : writesChunks ? .chunks : .plain)
+            var relay = BodyRelay(
+                head.framing, streamGoesOn: stream.map { !$0.endedWithHead } ?? false,
+                to: toStream ? .stream : writesChunks ? .chunks : .plain)
             try arriving.pass(through: &relay, isTight: isTight, to: &sent)
             isComplete = relay.isComplete
             if !isComplete, stream?.isWhole ?? true {

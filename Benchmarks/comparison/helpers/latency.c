@@ -102,6 +102,7 @@ struct connection {
     size_t head_length;  // bytes of the head so far
     int64_t body_left;   // -1: the head is not whole
     int good;            // the status was 200 and the length known
+    int last;            // the response says that the connection ends
     char head[HEAD_SPACE + 1];
 };
 
@@ -163,6 +164,7 @@ static int read_head(struct connection *connection) {
     int64_t length = content_length(connection->head);
     connection->good = !strncmp(connection->head, "HTTP/1.1 200 ", 13) && length >= 0;
     connection->body_left = length - body;
+    connection->last = strcasestr(connection->head, "\r\nconnection: close") != NULL;
     return connection->good && connection->body_left >= 0;
 }
 
@@ -196,11 +198,13 @@ static void closed_loop(int64_t counted_from, int64_t end) {
         if (progress == WAITS) {
             record(&latencies, now() - begin);
             unanswered++;
+            reopen(only);
         } else if (progress == BROKEN) {
             bad++;
             reopen(only);
-        } else if (begin >= counted_from) {
-            record(&latencies, now() - begin);
+        } else {
+            if (begin >= counted_from) record(&latencies, now() - begin);
+            if (only->last) reopen(only);
         }
     }
 }
@@ -243,6 +247,7 @@ static void settle(const struct schedule *schedule, struct connection *connectio
     connection->due = 0;
     if (progress == DONE) {
         if (due >= schedule->counted_from) record(&latencies, now() - due);
+        if (connection->last) reopen(connection);
         put_idle(connection);
     } else if (due) {
         bad++;

@@ -53,7 +53,8 @@ static void make_replies(void) {
     for (int i = 0; i < REPLIES; i++) {
         char *bytes = replies[i].bytes = malloc(replies[i].size + 256);
         if (!bytes) exit(1);
-        size_t head = (size_t)sprintf(bytes, "HTTP/1.1 200 OK\r\nServer: up\r\nContent-Type: application/octet-stream\r\nContent-Length: %zu\r\n\r\n", replies[i].size);
+        size_t head = (size_t)sprintf(bytes,
+            "HTTP/1.1 200 OK\r\nServer: up\r\nContent-Type: application/octet-stream\r\nContent-Length: %zu\r\n\r\n", replies[i].size);
         for (size_t k = 0; k < replies[i].size; k++) bytes[head + k] = "abcdefghijklmnopqrstuvwxyz012345"[k % 32];
         replies[i].length = head + replies[i].size;
     }

@@ -28,9 +28,12 @@ struct BodyRelay: BitwiseCopyable {
     /// Body bytes passed so far, without framing.
     private(set) var byteCount: UInt64 = 0
 
-    init(_ framing: BodyFraming, to sink: Sink) {
+    /// - Parameter streamGoesOn: the source is an HTTP/2 stream that has not ended with its head. Towards another stream
+    ///   its end is the body's, whatever length was declared: trailers may follow (RFC 9113 §8.1).
+    init(_ framing: BodyFraming, streamGoesOn: Bool = false, to sink: Sink) {
         self.sink = sink
         switch framing {
+        case .length where streamGoesOn && sink == .stream: source = .untilClose
         case .none, .length(0): source = .ended
         case .length(let count): source = .length(count)
         case .chunked: source = .chunked(ChunkedDecoder())

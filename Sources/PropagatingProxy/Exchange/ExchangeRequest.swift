@@ -103,7 +103,8 @@ extension Exchange {
         case .tooLarge: return fail(.headTooLarge)
         }
         flags.insert(.requestBegun)
-        requestRelay = BodyRelay(head.framing, to: requestSink(upstream))
+        requestRelay = BodyRelay(
+            head.framing, streamGoesOn: goesOn(downstream.stream), to: requestSink(upstream))
         downstream.retainedCount = Int(head.length)
         if flags.contains(.isGRPC), attempt == 0 {
             noteReceived(request: downstream.input.count - downstream.retainedCount, in: downstream.input)
@@ -187,6 +188,9 @@ extension Exchange {
     }
 
     // MARK: Body
+
+    /// Whether more than a head comes from it.
+    func goesOn(_ stream: HTTP2Stream?) -> Bool { stream.map { !$0.endedWithHead } ?? false }
 
     /// Sends what there is of the request; also one direction of a tunnel.
     func relayRequest(_ downstream: DownstreamConnection, _ upstream: UpstreamConnection) {

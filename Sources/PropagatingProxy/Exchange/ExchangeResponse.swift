@@ -144,7 +144,9 @@ extension Exchange {
             noteCallHead(upstream.input)
             noteReceived(response: upstream.input.count - Int(response.length), in: upstream.input)
         }
-        responseRelay = BodyRelay(response.framing, to: toStream ? .stream : changes.writesChunks ? .chunks : .plain)
+        responseRelay = BodyRelay(
+            response.framing, streamGoesOn: goesOn(upstream.stream),
+            to: toStream ? .stream : changes.writesChunks ? .chunks : .plain)
         return passHead(response, changes, downstream, upstream)
     }
 
