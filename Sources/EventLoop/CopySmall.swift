@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 /// Copies bytes that are mostly few, between places that do not overlap: a call of `memcpy` costs more than
-/// the two words at either end that cover 8 to 16 bytes, or 17 to 32.
+/// the words at either end that cover 8 to 64 bytes.
 @inlinable
 @inline(__always)
 @unsafe
@@ -13,6 +13,15 @@ public func copySmall(from source: UnsafePointer<UInt8>, to target: UnsafeMutabl
         let first = unsafe from.loadUnaligned(as: SIMD16<UInt8>.self)
         let last = unsafe from.loadUnaligned(fromByteOffset: count - 16, as: SIMD16<UInt8>.self)
         unsafe to.storeBytes(of: first, as: SIMD16<UInt8>.self)
+        unsafe to.storeBytes(of: last, toByteOffset: count - 16, as: SIMD16<UInt8>.self)
+    case 33...64:
+        let first = unsafe from.loadUnaligned(as: SIMD16<UInt8>.self)
+        let second = unsafe from.loadUnaligned(fromByteOffset: 16, as: SIMD16<UInt8>.self)
+        let third = unsafe from.loadUnaligned(fromByteOffset: count - 32, as: SIMD16<UInt8>.self)
+        let last = unsafe from.loadUnaligned(fromByteOffset: count - 16, as: SIMD16<UInt8>.self)
+        unsafe to.storeBytes(of: first, as: SIMD16<UInt8>.self)
+        unsafe to.storeBytes(of: second, toByteOffset: 16, as: SIMD16<UInt8>.self)
+        unsafe to.storeBytes(of: third, toByteOffset: count - 32, as: SIMD16<UInt8>.self)
         unsafe to.storeBytes(of: last, toByteOffset: count - 16, as: SIMD16<UInt8>.self)
     case 8...16:
         let first = unsafe from.loadUnaligned(as: UInt64.self)

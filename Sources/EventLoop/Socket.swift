@@ -20,8 +20,10 @@ open class Socket {
     private let wheel: TimerWheel
     /// -1 once closed, and when the bytes are carried by something else.
     private var descriptor: CInt
-    /// Two `struct event`: reading, writing; `nil` without a descriptor.
-    private let events: UnsafeMutablePointer<event>?
+    /// For reading; `nil` without a descriptor.
+    private let readEvent: UnsafeMutablePointer<event>?
+    /// For writing, made when it is first needed: most connections never wait for that.
+    private var writeEvent: UnsafeMutablePointer<event>?
     /// In place of the kernel, or between it and the owner; `nil` for a plain socket.
     public final private(set) var carrier: Carrier?
     /// The same in place of the kernel: its connection holds it while it has a socket, so a call counts no reference.
@@ -39,8 +41,8 @@ open class Socket {
 
     /// Whether the loop knows of something to read that ``ioReady(_:)`` has not been told yet, in this pass.
     public final var isReported: Bool {
-        guard let events = unsafe events else { return false }
-        return unsafe events.pointee.ev_evcallback.evcb_flags & Int16(EVLIST_ACTIVE) != 0
+        guard let readEvent = unsafe readEvent else { return false }
+        return unsafe readEvent.pointee.ev_evcallback.evcb_flags & Int16(EVLIST_ACTIVE) != 0
     }
 
     /// Registers a connected, connecting or accepted socket.
@@ -51,14 +53,13 @@ open class Socket {
         self.loop = loop
         wheel = loop.wheel
         self.descriptor = descriptor.release()
-        let events = UnsafeMutablePointer<event>.allocate(capacity: 2)
-        unsafe self.events = events
+        let readEvent = UnsafeMutablePointer<event>.allocate(capacity: 1)
+        unsafe self.readEvent = readEvent
         timer = -1
         let context = unsafe Unmanaged.passUnretained(self).toOpaque()
         let onRead = Int16(EV_READ | EV_CLOSED | EV_PERSIST | EV_ET)
-        unsafe event_assign(events, loop.base, self.descriptor, onRead, socketReady, context)
-        unsafe event_assign(events + 1, loop.base, self.descriptor, Int16(EV_WRITE | EV_ET), socketReady, context)
-        unsafe event_add(events, nil)
+        unsafe event_assign(readEvent, loop.base, self.descriptor, onRead, socketReady, context)
+        unsafe event_add(readEvent, nil)
         timer = wheel.add(self)
         if let carrier { put(carrier) }
     }
@@ -77,7 +78,7 @@ open class Socket {
         self.loop = loop
         wheel = loop.wheel
         descriptor = -1
-        unsafe events = nil
+        unsafe readEvent = nil
         timer = -1
         unsafe stream = Unmanaged.passUnretained(carrier)
         self.carrier = carrier
@@ -148,7 +149,16 @@ open class Socket {
     /// Reports ``Readiness/writable`` once: after a connect, or after a send that would block.
     public final func awaitWritable() {
         guard isOpen else { return }
-        if let events = unsafe events { _ = unsafe event_add(events + 1, nil) } else { carrier?.awaitWritable() }
+        if descriptor >= 0 { _ = unsafe event_add(backedWriteEvent(), nil) } else { carrier?.awaitWritable() }
+    }
+
+    private func backedWriteEvent() -> UnsafeMutablePointer<event> {
+        if let writeEvent = unsafe writeEvent { return unsafe writeEvent }
+        let made = UnsafeMutablePointer<event>.allocate(capacity: 1)
+        let context = unsafe Unmanaged.passUnretained(self).toOpaque()
+        unsafe event_assign(made, loop.base, descriptor, Int16(EV_WRITE | EV_ET), socketReady, context)
+        unsafe writeEvent = made
+        return unsafe made
     }
 
     /// Calls ``deadlinePassed()`` after so many milliseconds, up to 300 ms late; `nil` clears it.
@@ -321,10 +331,8 @@ open class Socket {
 
     private func leaveLoop() {
         isOpen = false
-        if let events = unsafe events {
-            _ = unsafe event_del(events)
-            _ = unsafe event_del(events + 1)
-        }
+        if let readEvent = unsafe readEvent { _ = unsafe event_del(readEvent) }
+        if let writeEvent = unsafe writeEvent { _ = unsafe event_del(writeEvent) }
         forgetDeadline()
         descriptor = -1
     }
@@ -345,7 +353,8 @@ open class Socket {
     deinit {
         close()
         forgetDeadline()
-        if let events = unsafe events { unsafe events.deallocate() }
+        if let readEvent = unsafe readEvent { unsafe readEvent.deallocate() }
+        if let writeEvent = unsafe writeEvent { unsafe writeEvent.deallocate() }
     }
 }
 

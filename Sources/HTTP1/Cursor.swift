@@ -33,30 +33,34 @@ struct Cursor: BitwiseCopyable {
     @inline(__always)
     mutating func takeValue(in bytes: Span<UInt8>) -> Range<Int> {
         let start = position
+        var place = start  // a step in a register, not in memory
         while true {
-            while end - position >= 8 {
-                let count = Word(bytes, at: position).countBeforeControl
-                position += count
+            while end &- place >= 8 {
+                let count = Word(bytes, at: place).countBeforeControl
+                place &+= count
                 if count < 8 { break }
             }
-            guard position < end, isFieldValueByte(bytes[position]) else { return start..<position }
-            position += 1
+            // Mostly the line's end.
+            guard place < end, bytes[place] != carriageReturn, isFieldValueByte(bytes[place]) else { break }
+            place &+= 1
         }
+        position = place
+        return start..<place
     }
 
-    /// `tchar`s (RFC 9110 §5.6.2); most names are letters and hyphens.
+    /// `tchar`s (RFC 9110 §5.6.2); most names are letters, hyphens and digits.
     @inline(__always)
     mutating func takeToken(in bytes: Span<UInt8>) -> Range<Int> {
         let start = position
-        while true {
-            while end - position >= 8 {
-                let count = Word(bytes, at: position).countBeforeNonLetter
-                position += count
-                if count < 8 { break }
-            }
-            guard position < end, ByteClass.token.contains(bytes[position]) else { return start..<position }
-            position += 1
+        var place = start
+        while end &- place >= 8 {
+            let count = Word(bytes, at: place).countBeforeRareInName
+            place &+= count
+            if count < 8 { break }
         }
+        while place < end, bytes[place] != colon, ByteClass.token.contains(bytes[place]) { place &+= 1 }
+        position = place
+        return start..<place
     }
 
     /// CRLF and nothing else (RFC 9112 §2.2).
@@ -93,6 +97,7 @@ struct Cursor: BitwiseCopyable {
     }
 
     /// `name: value` and its line end; the value without surrounding blanks (RFC 9112 §5).
+    @inline(__always)
     mutating func takeFieldLine(in bytes: Span<UInt8>) throws(SyntaxError) -> FieldTable.Field? {
         let start = position
         let name = takeToken(in: bytes)
@@ -110,6 +115,7 @@ struct Cursor: BitwiseCopyable {
             kind: kind, isForwarded: !kind.isHopByHop)
     }
 
+    @inline(never)
     private func nameError(_ name: Range<Int>, _ delimiter: UInt8) -> SyntaxError {
         guard delimiter != lineFeed else { return .invalidLineEnd }
         guard isBlank(delimiter) else { return .invalidFieldName }

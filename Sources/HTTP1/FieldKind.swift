@@ -26,7 +26,51 @@ public enum FieldKind: UInt8, BitwiseCopyable, Sendable {
     /// `name` holds `tchar`s.
     @inline(__always)
     init(_ name: ByteRange, in bytes: Span<UInt8>) {
-        self = 2...23 ~= name.count ? Self.named(NameWords(bytes, name), count: name.count) : .other
+        // bounded: by the name
+        guard name.count > 1, Self.mayBeKnown(count: name.count, first: bytes[Int(name.start)]) else {
+            self = .other
+            return
+        }
+        self = Self.named(NameWords(bytes, name), count: name.count)
+    }
+
+    /// Whether a name of so many bytes that begins so may be one of ours: those of most fields are told apart by that.
+    @inline(__always)
+    private static func mayBeKnown(count: UInt32, first: UInt8) -> Bool {
+        let letter = UInt32(first | 0x20) &- 0x61
+        return letter < 26 && initials(count) &>> letter & 1 != 0
+    }
+
+    /// The first letters of the names of so many bytes, "a" in the lowest bit.
+    @inline(__always)
+    private static func initials(_ count: UInt32) -> UInt32 {
+        switch count {
+        case 2: bits("tb")
+        case 3: bits("v")
+        case 4: bits("h")
+        case 6: bits("ce")
+        case 7: bits("tu")
+        case 9: bits("f")
+        case 10: bits("cuktxs")
+        case 11: bits("txg")
+        case 12: bits("xcg")
+        case 13: bits("a")
+        case 14: bits("ch")
+        case 15: bits("x")
+        case 16: bits("px")
+        case 17: bits("tx")
+        case 19: bits("p")
+        case 23: bits("x")
+        default: 0
+        }
+    }
+
+    /// The compiler folds the loop into a constant.
+    @inline(__always)
+    private static func bits(_ letters: String) -> UInt32 {
+        var bits: UInt32 = 0
+        for letter in letters.utf8 { bits |= 1 &<< (UInt32(letter) &- 0x61) }
+        return bits
     }
 
     private static func named(_ name: NameWords, count: UInt32) -> FieldKind {

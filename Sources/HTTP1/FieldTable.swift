@@ -16,11 +16,18 @@ public struct FieldTable: ~Copyable {
         public var kind: FieldKind
         /// `false` for hop-by-hop fields, those nominated by Connection, and those marked removed.
         public var isForwarded: Bool
+        /// Where the next one is whose kind is not ``FieldKind/other``; not below the count if there is none.
+        public internal(set) var nextNotable = UInt8(capacity)
     }
 
     @usableFromInline var storage = [Field](
         repeating: Field(name: .empty, value: .empty, line: .empty, kind: .other, isForwarded: false), count: capacity)
-    public private(set) var count = 0
+    public internal(set) var count = 0
+    /// The first line whose kind is not ``FieldKind/other``; not below ``count`` if there is none. Most heads have few.
+    public internal(set) var firstNotable = capacity
+    var lastNotable = capacity
+    /// A line of the kind ``FieldKind/other`` was marked removed.
+    public private(set) var isAnyOtherRemoved = false
 
     public init() {}
 
@@ -30,13 +37,29 @@ public struct FieldTable: ~Copyable {
 
     /// `index` is one of `0..<count`.
     // bounded: count is at most the capacity
-    public mutating func markRemoved(_ index: Int) { storage[index].isForwarded = false }
+    public mutating func markRemoved(_ index: Int) {
+        storage[index].isForwarded = false
+        if storage[index].kind == .other { isAnyOtherRemoved = true }
+    }
 
     mutating func append(_ field: Field, limit: Int) throws(SyntaxError) {
         guard count < min(limit, Self.capacity) else { throw .tooManyFields }
         storage[count] = field  // bounded: just compared with the capacity
+        if field.kind != .other {
+            if lastNotable < count {
+                storage[lastNotable].nextNotable = UInt8(truncatingIfNeeded: count)  // bounded: just compared
+            } else {
+                firstNotable = count
+            }
+            lastNotable = count
+        }
         count += 1
     }
 
-    mutating func removeAll() { count = 0 }
+    mutating func removeAll() {
+        count = 0
+        firstNotable = Self.capacity
+        lastNotable = Self.capacity
+        isAnyOtherRemoved = false
+    }
 }

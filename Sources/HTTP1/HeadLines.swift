@@ -94,9 +94,11 @@ extension FieldTable {
             let line = lines[index]
             let value = ByteRange(start: UInt32(line.valueStart), count: UInt32(line.valueCount))
             let start = UInt32(line.nameStart)
+            // Up to the next one: the text may have a blank behind the value.
+            let end = index + 1 < lines.count ? Int(lines[index + 1].nameStart) : lines.headCount - 2
             let field = Field(
                 name: ByteRange(start: start, count: UInt32(line.nameCount)), value: value,
-                line: ByteRange(start: start, count: UInt32(truncatingIfNeeded: value.end + 2) &- start),
+                line: ByteRange(start: start, count: UInt32(truncatingIfNeeded: end) &- start),
                 kind: line.kind, isForwarded: !line.kind.isHopByHop)
             try summary.note(field, in: bytes, ofRequest: isRequest)
             try append(field, limit: limit)

@@ -40,15 +40,34 @@ extension Cursor {
         in bytes: Span<UInt8>, limits: HeadLimits, fields: inout FieldTable, summary: inout FieldSummary,
         ofRequest isRequest: Bool
     ) throws(SyntaxError) -> Bool {
+        let limit = min(limits.fieldCount, FieldTable.capacity)
+        var filled = 0
+        var (first, last) = (FieldTable.capacity, FieldTable.capacity)
+        // Asked for once: each store through the array would ask whether it is shared.
+        var room = fields.storage.mutableSpan
         while let next = peek(in: bytes) {
             if next == carriageReturn {
                 guard try takeLineEnd(in: bytes, otherwise: .invalidLineEnd) != nil else { return false }
                 guard position <= limits.headBytes else { throw .headTooLarge }
+                fields.count = filled
+                fields.firstNotable = first
+                fields.lastNotable = last
                 return true
             }
             guard let field = try takeFieldLine(in: bytes) else { return false }
-            try summary.note(field, in: bytes, ofRequest: isRequest)
-            try fields.append(field, limit: limits.fieldCount)
+            // Most fields mean nothing to a proxy.
+            if field.kind != .other { try summary.note(field, in: bytes, ofRequest: isRequest) }
+            guard filled < limit else { throw .tooManyFields }
+            if field.kind != .other {
+                if last < filled {
+                    room[last].nextNotable = UInt8(truncatingIfNeeded: filled)  // bounded: just compared
+                } else {
+                    first = filled
+                }
+                last = filled
+            }
+            room[filled] = field  // bounded: the limit is at most the capacity
+            filled += 1
         }
         return false
     }

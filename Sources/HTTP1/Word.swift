@@ -52,6 +52,7 @@ struct Word: BitwiseCopyable, Equatable {
     }
 
     /// How many bytes come before the first control byte, tab and DEL included.
+    @inline(__always)
     var countBeforeControl: Int {
         let below = (bits &- each(0x20)) & ~bits
         let delete = bits ^ each(0x7F)
@@ -59,18 +60,22 @@ struct Word: BitwiseCopyable, Equatable {
         return count(before: below | equal)
     }
 
-    /// How many bytes come before the first that is neither a letter nor a hyphen.
-    var countBeforeNonLetter: Int {
-        let folded = (bits | each(0x20)) & each(0x7F)
-        let atLeastA = folded &+ each(0x80 - 0x61)
-        let aboveZ = folded &+ each(0x80 - 0x7B)
-        // Zero plus 0x7F leaves the high bit clear; 0x0D, which folds to a hyphen, is compared unfolded.
-        let notHyphen = ((bits ^ each(0x2D)) & each(0x7F)) &+ each(0x7F)
-        return count(before: ~(atLeastA & ~aboveZ) & notHyphen | bits)
+    /// How many bytes come before the first that is no letter, digit or hyphen.
+    @inline(__always)
+    var countBeforeRareInName: Int {
+        let plain = bits & each(0x7F)
+        let folded = plain | each(0x20)
+        let isLetter = (folded &+ each(0x80 - 0x61)) & ~(folded &+ each(0x80 - 0x7B))
+        let isDigit = (plain &+ each(0x80 - 0x30)) & ~(plain &+ each(0x80 - 0x3A))
+        // Zero plus 0x7F leaves the high bit clear.
+        let isHyphen = ~((plain ^ each(0x2D)) &+ each(0x7F))
+        return count(before: ~(isLetter | isDigit | isHyphen) | bits)
     }
 
+    @inline(__always)
     private func count(before failed: UInt64) -> Int { (failed & each(0x80)).trailingZeroBitCount >> 3 }
 }
 
 /// `byte` in all eight places.
+@inline(__always)
 private func each(_ byte: UInt64) -> UInt64 { 0x0101_0101_0101_0101 &* byte }

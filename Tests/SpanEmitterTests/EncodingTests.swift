@@ -33,7 +33,11 @@ struct EncodingTests {
         var format = format
         var span = record()
         var out = ByteWriter()
-        format.begin(&span, name: Array("index".utf8).span, remoteName: Array("curl".utf8).span, into: &out)
+        var address = ByteWriter()
+        address.append(ipText: span.peer)
+        format.begin(
+            &span, name: Array("index".utf8).span, remoteName: Array("curl".utf8).span, address: address.span,
+            into: &out)
         format.tag("http.method", Array("GET".utf8).span, into: &out)
         format.tag("http.status_code", number: 200, into: &out)
         format.end(&span, into: &out)
@@ -73,7 +77,8 @@ struct EncodingTests {
         var format = OTLPProtobuf()
         var span = Self.record()
         var out = ByteWriter()
-        format.begin(&span, name: Array("GET".utf8).span, remoteName: [UInt8]().span, into: &out)
+        format.begin(
+            &span, name: Array("GET".utf8).span, remoteName: [UInt8]().span, address: [UInt8]().span, into: &out)
         format.tag("http.request.method", Array("GET".utf8).span, into: &out)
         format.tag("url.path", Array("/".utf8).span, into: &out)
         format.tag("url.scheme", Array("http".utf8).span, into: &out)

@@ -17,6 +17,46 @@ struct SpanRingTests {
         #expect(calls == [256, 256])
     }
 
+    @Test("A large ring calls as soon, so that what is handed over is still in a cache")
+    func callsAsEarly() {
+        let ring = SpanRing(capacity: 8192)
+        var calls: [Int] = []
+        for number in 1...1024 where ring.push() { calls.append(number) }
+        #expect(calls == [513])
+        // Each time as many wait as before, and not sooner, wherever the ring begins.
+        #expect(ring.takeAll() == 1024)
+        for round in 1...20 {
+            calls = []
+            for number in 1...700 where ring.push() { calls.append(number) }
+            #expect(calls == [513], "round \(round)")
+            #expect(ring.takeAll() == 700)
+            for _ in 1...round { ring.push() }
+            #expect(ring.takeAll() == round)
+        }
+    }
+
+    @Test("An empty ring begins again at its first slots, and records stay in order")
+    func beginsAgain() {
+        let ring = SpanRing(capacity: 256)
+        var (pushed, drained): (UInt64, UInt64) = (0, 0)
+        for round in 0..<2000 {
+            for _ in 0..<round % 97 {
+                var record = SpanRecord()
+                pushed += 1
+                record.requestBytes = pushed
+                ring.push(&record)
+            }
+            // Now and then some stay behind.
+            let records = ring.waiting(limit: round % 3 == 0 ? 40 : 1000).records
+            ring.visit(records) { record in
+                drained += 1
+                #expect(record.requestBytes == drained)
+            }
+            ring.free(records)
+        }
+        #expect(ring.droppedCount == 0 && pushed - drained < 200)
+    }
+
     @Test("A full ring counts what it refuses, and takes spans again once drained")
     func full() {
         let ring = SpanRing(capacity: 4)

@@ -239,8 +239,9 @@ final class DownstreamConnection: Socket, Downstream {
         headDeadlineRuns = false
         state = .exchanging
         let exchange = worker.takeExchange()
-        self.exchange = exchange
-        exchange.begin(head, from: self)
+        let begun = Lent(exchange)
+        self.exchange = consume exchange
+        begun.use { $0.begin(head, from: self) }  // the worker frees none before the next turn
     }
 
     /// Answers what cannot be an exchange, and closes.

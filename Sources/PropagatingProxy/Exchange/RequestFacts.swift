@@ -27,8 +27,12 @@ struct RequestFacts: BitwiseCopyable {
         var forwardedByteCount = 0
         var extraction = Extraction(formats: listener.tracing.extract)
         worker.traceState.reset()
-        for index in 0..<fields.count {
-            let field = fields[index]
+        // An outsider's other fields are looked at too.
+        var next = isTrusted ? fields.firstNotable : 0
+        while next < fields.count {
+            let index = next
+            let field = fields[index]  // bounded: just compared
+            next = isTrusted ? Int(field.nextNotable) : index + 1
             switch field.kind {
             case .requestID:
                 if isTrusted, requestID.isEmpty, RequestID.isAcceptable(bytes.extracting(field.value.range)) {

@@ -113,22 +113,23 @@ enum RequestWriter {
     ) -> Bool {
         guard fields.count > 0 else { return false }
         var run = fields[0].line.range.lowerBound
-        var end = run
         var hasHost = false
-        for index in 0..<fields.count {
-            let field = fields[index]
-            let line = field.line.range
+        let keepsHost = route.hostReplacement.isEmpty
+        // All lines but the notable ones go on as they came, unless one was marked.
+        let looksAtAll = notes.isWanted || fields.isAnyOtherRemoved
+        var next = looksAtAll ? 0 : fields.firstNotable
+        while next < fields.count {
+            let field = fields[next]
+            next = looksAtAll ? next + 1 : Int(field.nextNotable)
             let isHost = field.kind == .host
             if isHost { hasHost = true }
-            let replacesHost = isHost && !route.hostReplacement.isEmpty
-            if field.isForwarded, !replacesHost {
-                end = line.upperBound
+            if field.isForwarded, !isHost || keepsHost {
                 if notes.isWanted { lines.append(field, movedBy: out.count - run) }
                 continue
             }
-            out.write(bytes.extracting(run..<end))
+            let line = field.line.range
+            out.write(bytes.extracting(run..<line.lowerBound))
             run = line.upperBound
-            end = run
             guard field.isForwarded else { continue }
             var rewritten = notes
             rewritten.begin(out)
@@ -139,7 +140,7 @@ enum RequestWriter {
             out.write("\r\n")
             rewritten.end(.host, &lines, out)
         }
-        out.write(bytes.extracting(run..<end))
+        out.write(bytes.extracting(run..<fields[fields.count - 1].line.end))
         return hasHost
     }
 
@@ -177,8 +178,10 @@ enum RequestWriter {
         var surplus = downstream.worker.surplusForwardedCount
         notes.begin(out)
         out.write("X-Forwarded-For: ")
-        for index in 0..<fields.count where policy == .append {
-            let field = fields[index]
+        var next = policy == .append ? fields.firstNotable : fields.count
+        while next < fields.count {
+            let field = fields[next]
+            next = Int(field.nextNotable)
             switch field.kind {
             case .forwardedFor where !field.value.isEmpty:
                 let list = bytes.extracting(field.value.range)

@@ -12,7 +12,12 @@ final class UpstreamConnection: Socket {
     /// Request bytes the kernel has not taken yet.
     var output: Buffer
     /// The exchange it serves; `nil` while idle.
-    var exchange: Exchange?
+    var exchange: Exchange? {
+        get { served?.object }
+        set { served = newValue.map { Lent($0) } }
+    }
+    /// Its downstream connection owns it meanwhile, and then the worker, which frees none while events are told.
+    private var served: Lent<Exchange>?
     let pool: EndpointPool
     /// Of ``pool``.
     let endpointID: EndpointID
@@ -95,13 +100,13 @@ final class UpstreamConnection: Socket {
 
     override func ioReady(_ readiness: Readiness) {
         if isConnecting { return connectGoesOn() }
-        guard let exchange else { return idleSpoke() }
+        guard let served else { return idleSpoke() }
         if readiness.contains(.writable) {
-            exchange.upstreamWritable(self)
+            served.use { $0.upstreamWritable(self) }
             // The exchange may have ended, and another may have begun on this connection.
-            guard self.exchange === exchange else { return }
+            guard served.isSame(as: self.served) else { return }
         }
-        if mayRead, isOpen { exchange.upstreamReadable(self) }
+        if mayRead, isOpen { served.use { $0.upstreamReadable(self) } }
     }
 
     override func deadlinePassed() {

@@ -33,6 +33,7 @@ final class Worker {
 
     private static let farewellMilliseconds = 500
     private static let sweepSeconds = 10
+    private static let spareExchangeLimit = 1024
     /// For handshakes that are under way when the worker begins to finish: closing the listening
     /// socket between the two ends of one would reset a connection its peer believes in.
     private static let lastCallMilliseconds = 100
@@ -154,6 +155,7 @@ final class Worker {
     }
 
     private func keepHouse() {
+        freeSpareExchanges()
         epochOffset = Clock.epochMicroseconds &- Clock.monotonicMicroseconds
         for upstream in upstreams { upstream.retryBudget.secondPassed() }
         publishGauges()
@@ -287,8 +289,13 @@ final class Worker {
 
     func takeExchange() -> Exchange { spareExchanges.popLast() ?? Exchange(worker: self) }
 
-    func recycle(_ exchange: Exchange) {
-        if spareExchanges.count < 1024 { spareExchanges.append(exchange) }
+    /// Keeps it in any case: it may be at work on the stack, and not everyone who called it counts a reference.
+    func recycle(_ exchange: Exchange) { spareExchanges.append(exchange) }
+
+    /// Once a second, from the loop.
+    private func freeSpareExchanges() {
+        let surplus = spareExchanges.count - Self.spareExchangeLimit
+        if surplus > 0 { spareExchanges.removeLast(surplus) }
     }
 
     /// Parses the head at the front of a connection's input once more, because the scratch table

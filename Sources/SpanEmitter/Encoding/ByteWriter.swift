@@ -127,20 +127,65 @@ struct ByteWriter: ~Copyable {
 
     mutating func append(_ other: borrowing ByteWriter) { append(other.span) }
 
+    /// A text and a constant behind it, in one step.
+    @inline(__always)
+    mutating func append(_ text: Span<UInt8>, _ end: StaticString) {
+        let (one, two) = (text.count, end.utf8CodeUnitCount)
+        reserve(one + two)
+        let target = unsafe base + count
+        unsafe text.withUnsafeBufferPointer { source in
+            guard let start = source.baseAddress else { return }
+            unsafe copySmall(from: start, to: target, count: one)
+        }
+        unsafe copySmall(from: end.utf8Start, to: target + one, count: two)
+        count += one + two
+    }
+
+    /// The last byte becomes another one.
+    mutating func replaceLast(with byte: UInt8) {
+        guard count > 0 else { return }
+        unsafe base[count - 1] = byte  // bounded: there is one
+    }
+
     /// 16 lower-case digits.
+    @inline(__always)
     mutating func append(hex value: UInt64) {
         reserve(16)
+        unsafe UnsafeMutableRawPointer(base + count).storeBytes(of: hexDigits(value), as: SIMD2<UInt64>.self)
+        count += 16
+    }
+
+    /// Microseconds since 1970, whose first eight of sixteen digits stay the same for 100 seconds.
+    ///
+    /// - Parameter known: those digits, and the number they are of.
+    @inline(__always)
+    mutating func append(microseconds value: UInt64, known: inout (number: UInt32, digits: UInt64)) {
+        let (high, low) = value.quotientAndRemainder(dividingBy: 100_000_000)
+        guard 10_000_000..<100_000_000 ~= high else { return append(decimal: value) }
+        let number = UInt32(truncatingIfNeeded: high)
+        if known.number != number { known = (number, decimalDigits(number)) }
+        reserve(16)
         let target = unsafe UnsafeMutableRawPointer(base + count)
-        unsafe target.storeBytes(of: hexDigits(UInt32(value >> 32)).bigEndian, as: UInt64.self)
+        unsafe target.storeBytes(of: known.digits, as: UInt64.self)
         unsafe target.storeBytes(
-            of: hexDigits(UInt32(truncatingIfNeeded: value)).bigEndian, toByteOffset: 8, as: UInt64.self)
+            of: decimalDigits(UInt32(truncatingIfNeeded: low)), toByteOffset: 8, as: UInt64.self)
         count += 16
     }
 
     /// Decimal digits without leading zeros.
+    @inline(__always)
     mutating func append(decimal value: UInt64) {
+        if value < 100_000_000 {
+            reserve(8)
+            append(decimalBelow100Million: UInt32(truncatingIfNeeded: value))
+        } else {
+            append(longDecimal: value)
+        }
+    }
+
+    @inline(never)
+    private mutating func append(longDecimal value: UInt64) {
         reserve(24)
-        guard value >= 100_000_000 else { return append(decimalBelow100Million: UInt32(truncatingIfNeeded: value)) }
         let (high, low) = value.quotientAndRemainder(dividingBy: 100_000_000)
         append(decimal: high)
         unsafe UnsafeMutableRawPointer(base + count).storeBytes(
@@ -166,6 +211,8 @@ struct ByteWriter: ~Copyable {
         count -= 1  // the last dot
     }
 
+    /// There is room for eight bytes.
+    @inline(__always)
     private mutating func append(decimalBelow100Million value: UInt32) {
         let digits = decimalDigits(value)
         // The first digit that is not "0" is the first byte with a low bit beside those of "0".
@@ -187,7 +234,13 @@ struct ByteWriter: ~Copyable {
     }
 
     /// A protocol buffers varint.
+    @inline(__always)
     mutating func append(varint value: UInt64) {
+        if value < 0x80 { append(UInt8(truncatingIfNeeded: value)) } else { append(longVarint: value) }
+    }
+
+    @inline(never)
+    private mutating func append(longVarint value: UInt64) {
         var rest = value
         while rest >= 0x80 {
             append(UInt8(truncatingIfNeeded: rest) | 0x80)
@@ -196,8 +249,45 @@ struct ByteWriter: ~Copyable {
         append(UInt8(truncatingIfNeeded: rest))
     }
 
+    /// Leaves room for the length of what comes next, which ``closeLength(at:)`` fills in.
+    ///
+    /// - Parameter size: bytes the length will most likely take, 1 or 2.
+    /// - Returns: where what comes next begins.
+    @inline(__always)
+    mutating func openLength(_ size: Int) -> Int {
+        reserve(size)
+        count += size
+        return count
+    }
+
+    /// Writes the length of everything from `start` on before it. If it takes other than `size` bytes, all of that moves.
+    @inline(__always)
+    mutating func closeLength(_ size: Int, at start: Int) {
+        let length = count - start
+        let before = start - size
+        guard length >= 0, before >= 0 else { return }
+        if size == 1, length < 0x80 {
+            unsafe base[before] = UInt8(truncatingIfNeeded: length)  // bounded: what was left open
+        } else if size == 2, 0x80..<0x4000 ~= length {
+            unsafe base[before] = UInt8(truncatingIfNeeded: length) | 0x80  // bounded: what was left open
+            unsafe base[before + 1] = UInt8(truncatingIfNeeded: length >> 7)  // bounded: what was left open
+        } else {
+            moveLength(size, at: start)
+        }
+    }
+
+    /// `start` is at least `size`.
+    @inline(never)
+    private mutating func moveLength(_ size: Int, at start: Int) {
+        let length = count - start
+        unsafe (base + start - size).update(from: base + start, count: length)
+        count -= size
+        insertLength(at: start - size)
+    }
+
     /// Puts the length of everything from `start` on before it: how protocol buffers frame what
     /// is written before its size is known.
+    @inline(never)
     mutating func insertLength(at start: Int) {
         let length = count - start
         guard length >= 0 else { return }
@@ -226,15 +316,21 @@ func varintSize(_ value: Int) -> Int {
     return size
 }
 
-/// The eight digits of `value`, the first one in the highest byte.
+/// The sixteen digits of `value` as they lie in memory, eight in each half.
 @inline(__always)
-private func hexDigits(_ value: UInt32) -> UInt64 {
-    var nibbles = UInt64(value)
-    nibbles = (nibbles << 16 | nibbles) & 0x0000_FFFF_0000_FFFF
-    nibbles = (nibbles << 8 | nibbles) & 0x00FF_00FF_00FF_00FF
-    nibbles = (nibbles << 4 | nibbles) & 0x0F0F_0F0F_0F0F_0F0F
-    let letters = ((nibbles &+ 0x0606_0606_0606_0606) >> 4) & 0x0101_0101_0101_0101
-    return nibbles &+ 0x3030_3030_3030_3030 &+ letters &* 39  // "a" is 39 above "9" + 1
+private func hexDigits(_ value: UInt64) -> SIMD2<UInt64> {
+    func each(_ bits: UInt64) -> SIMD2<UInt64> { SIMD2(repeating: bits) }
+    let bytes = value.bigEndian
+    var pairs = SIMD2(bytes & 0xFFFF_FFFF, bytes >> 32)
+    pairs = (pairs | pairs &<< each(16)) & each(0x0000_FFFF_0000_FFFF)
+    pairs = (pairs | pairs &<< each(8)) & each(0x00FF_00FF_00FF_00FF)
+    // The higher half of a byte is its first digit.
+    let low = each(0x000F_000F_000F_000F)
+    let nibbles = ((pairs &>> each(4)) & low) | ((pairs & low) &<< each(8))
+    let letters = ((nibbles &+ each(0x0606_0606_0606_0606)) &>> each(4)) & each(0x0101_0101_0101_0101)
+    let isLetter = (letters &<< each(8)) &- letters
+    // "a" is 39 above "9" + 1.
+    return nibbles &+ each(0x3030_3030_3030_3030) &+ (isLetter & each(0x2727_2727_2727_2727))
 }
 
 /// The eight digits of a number below 10^8 as they lie in memory, leading zeros included: halves,

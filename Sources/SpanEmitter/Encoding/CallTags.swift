@@ -3,11 +3,11 @@
 /// What spans of gRPC calls have beside, or instead of, those of other exchanges.
 extension TagWriter {
     /// Leaves `pkg.Service/Method` in ``scratch``; a constant when there are too many.
-    func writeCallName(_ path: Span<UInt8>) {
+    func writeCallName<Format: SpanFormat>(_ path: Span<UInt8>, as _: Format.Type) {
         let name = CallPath(path).name
         let isAdmitted = !name.isEmpty && callNames.admits(name)
         scratch.bytes.truncate(to: 0)
-        scratch.bytes.append(isAdmitted ? name : words[Word.other.rawValue])  // bounded: a table
+        Format.append(isAdmitted ? name : text(Word.other), to: &scratch.bytes)
     }
 
     func writeZipkinCall<Format: SpanFormat>(
@@ -16,7 +16,7 @@ extension TagWriter {
         writeCallPath(&span, &format, &out)
         writeStatus("grpc.status_code", &span, &format, &out)
         if span.grpcStatus.isKnown, span.grpcStatus != .ok {
-            format.tag("rpc.error_code", statuses[Int(span.grpcStatus.rawValue)], into: &out)  // bounded: a table
+            format.tag("rpc.error_code", ready: text(span.grpcStatus), into: &out)
         }
         writeMessages(&span, &format, &out)
     }
@@ -34,7 +34,7 @@ extension TagWriter {
     func writeOTelCall<Format: SpanFormat>(
         _ span: inout SpanRecord, _ format: inout Format, _ out: inout ByteWriter
     ) {
-        format.tag("rpc.system", words[Word.grpc.rawValue], into: &out)  // bounded: a table
+        format.tag("rpc.system", ready: text(Word.grpc), into: &out)
         writeCallPath(&span, &format, &out)
         writeStatus("rpc.grpc.status_code", &span, &format, &out)
         writeMessages(&span, &format, &out)

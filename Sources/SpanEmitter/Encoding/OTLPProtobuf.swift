@@ -8,28 +8,33 @@ struct OTLPProtobuf: SpanFormat {
     static var hasStatus: Bool { true }
 
     mutating func begin(
-        _ span: inout SpanRecord, name: Span<UInt8>, remoteName: Span<UInt8>, into out: inout ByteWriter
+        _ span: inout SpanRecord, name: Span<UInt8>, remoteName: Span<UInt8>, address: Span<UInt8>,
+        into out: inout ByteWriter
     ) {
         out.append(protoTag: 2, .bytes)
-        start = out.count
+        start = out.openLength(2)
         out.append(protoTag: 1, .bytes)
         out.append(16)
         out.append(bigEndian: span.traceID.high)  // 0 for a 64-bit id: OTLP pads
         out.append(bigEndian: span.traceID.low)
         out.append(protoField: 2, id: span.spanID)
         if !span.parentID.isNone { out.append(protoField: 4, id: span.parentID) }
-        out.append(protoField: 5, text: name)
+        out.append(protoField: 5, ready: name)
         out.append(protoTag: 6, .varint)
         out.append(span.kind == .server ? 2 : 3)
         out.append(protoTag: 7, .fixed64)
         out.append(littleEndian: span.startMicroseconds &* 1000)
         out.append(protoTag: 8, .fixed64)
         out.append(littleEndian: (span.startMicroseconds &+ span.durationMicroseconds) &* 1000)
-        if !remoteName.isEmpty { tag("peer.service", remoteName, into: &out) }
+        if !remoteName.isEmpty { tag("peer.service", ready: remoteName, into: &out) }
     }
 
     mutating func tag(_ key: StaticString, _ value: Span<UInt8>, into out: inout ByteWriter) {
         out.append(otlpAttribute: key, field: 9) { $0.append(protoField: 1, text: value) }
+    }
+
+    mutating func tag(_ key: StaticString, ready value: Span<UInt8>, into out: inout ByteWriter) {
+        out.append(otlpAttribute: key, field: 9) { $0.append(protoField: 1, ready: value) }
     }
 
     mutating func tag(_ key: StaticString, number: UInt64, into out: inout ByteWriter) {
@@ -68,20 +73,21 @@ struct OTLPProtobuf: SpanFormat {
         out.append(protoTag: 16, .fixed32)
         // W3C "sampled", "we know whether the parent is remote", and whether it is.
         out.append(littleEndian: UInt32(0x101 | (span.parentIsRemote ? 0x200 : 0)))
-        out.insertLength(at: start)
+        out.closeLength(2, at: start)
     }
 }
 
 extension ByteWriter {
     /// A `KeyValue`; `value` writes the fields of its `AnyValue`.
+    @inline(__always)
     mutating func append(otlpAttribute key: StaticString, field: UInt64, _ value: (inout ByteWriter) -> Void) {
         append(protoTag: field, .bytes)
-        let start = count
+        let start = openLength(1)
         append(protoField: 1, key: key)
         append(protoTag: 2, .bytes)
-        let content = count
+        let content = openLength(1)
         value(&self)
-        insertLength(at: content)
-        insertLength(at: start)
+        closeLength(1, at: content)
+        closeLength(1, at: start)
     }
 }

@@ -7,14 +7,14 @@ extension TagWriter {
     func writeSecurity<Format: SpanFormat>(
         _ span: inout SpanRecord, _ format: inout Format, _ out: inout ByteWriter
     ) {
-        format.tag("tls.protocol.name", words[Word.tls.rawValue], into: &out)  // bounded: a table
+        format.tag("tls.protocol.name", ready: text(Word.tls), into: &out)
         if span.security != .unfinished {
-            format.tag("tls.protocol.version", securities[Int(span.security.rawValue)], into: &out)  // bounded: a table
+            format.tag("tls.protocol.version", ready: text(span.security), into: &out)
             format.tag("tls.resumed", flag: span.security.isResumed, into: &out)
         }
         guard span.kind == .server else {
-            let name = serverNames[Int(span.upstream)]  // bounded: a table
-            return format.tag("tls.client.server_name", name, into: &out, unlessEmpty: true)
+            let name = serverName(ofUpstream: span.upstream)
+            return format.tag("tls.client.server_name", ready: name, into: &out, unlessEmpty: true)
         }
         format.tag("tls.client.server_name", span.texts.serverName, into: &out, unlessEmpty: true)
         format.tag("tls.client.subject", span.texts.certificateName, into: &out, unlessEmpty: true)

@@ -9,13 +9,16 @@ struct SpanEncoder {
     /// - Parameter callNames: of one exporter.
     init(_ encoding: SpanEncoding, profile: TagProfile, names: SpanNames, callNames: CallNames = CallNames()) {
         frame = BatchFrame(encoding, names: names)
-        let tags = TagWriter(profile, names: names, callNames: callNames)
+        func writer<Format: SpanFormat>(_ format: Format) -> FormatWriter<Format> {
+            FormatWriter(
+                format, TagWriter(profile, names: names, callNames: callNames, prepare: Format.append(_:to:)))
+        }
         switch encoding {
-        case .zipkinV1Thrift: write = FormatWriter(ZipkinV1Thrift(names), tags).write
-        case .zipkinV1JSON: write = FormatWriter(ZipkinV1JSON(names), tags).write
-        case .zipkinV2JSON: write = FormatWriter(ZipkinV2JSON(names), tags).write
-        case .zipkinV2Proto: write = FormatWriter(ZipkinV2Proto(names), tags).write
-        case .otlpProtobuf: write = FormatWriter(OTLPProtobuf(), tags).write
+        case .zipkinV1Thrift: write = writer(ZipkinV1Thrift(names)).write
+        case .zipkinV1JSON: write = writer(ZipkinV1JSON(names)).write
+        case .zipkinV2JSON: write = writer(ZipkinV2JSON(names)).write
+        case .zipkinV2Proto: write = writer(ZipkinV2Proto(names)).write
+        case .otlpProtobuf: write = writer(OTLPProtobuf()).write
         }
     }
 

@@ -3,13 +3,19 @@
 /// One encoding as a writer of spans: head, then tags, then the end. What is common to a batch
 /// stands in ``BatchFrame``.
 protocol SpanFormat {
+    /// Appends a text as it stands in this format: what a peer may say of itself is escaped or repaired.
+    static func append(_ text: Span<UInt8>, to out: inout ByteWriter)
     /// - Parameters:
-    ///   - name: of the span.
-    ///   - remoteName: of the peer's service; empty if unknown.
+    ///   - name: of the span, as ``append(_:to:)`` writes it.
+    ///   - remoteName: of the peer's service, likewise; empty if unknown.
+    ///   - address: the text of the peer's IP address; empty if unknown.
     mutating func begin(
-        _ span: inout SpanRecord, name: Span<UInt8>, remoteName: Span<UInt8>, into out: inout ByteWriter)
+        _ span: inout SpanRecord, name: Span<UInt8>, remoteName: Span<UInt8>, address: Span<UInt8>,
+        into out: inout ByteWriter)
     /// Keys are our own constants: printable ASCII without quotes.
     mutating func tag(_ key: StaticString, _ value: Span<UInt8>, into out: inout ByteWriter)
+    /// - Parameter value: as ``append(_:to:)`` writes it.
+    mutating func tag(_ key: StaticString, ready value: Span<UInt8>, into out: inout ByteWriter)
     mutating func tag(_ key: StaticString, number: UInt64, into out: inout ByteWriter)
     mutating func tag(_ key: StaticString, flag: Bool, into out: inout ByteWriter)
     /// A list of one text.
@@ -22,6 +28,8 @@ protocol SpanFormat {
 extension SpanFormat {
     static var hasStatus: Bool { false }
 
+    static func append(_ text: Span<UInt8>, to out: inout ByteWriter) { out.append(text: text) }
+
     mutating func tag(_ key: StaticString, list value: Span<UInt8>, into out: inout ByteWriter) {
         tag(key, value, into: &out)
     }
@@ -30,7 +38,7 @@ extension SpanFormat {
     mutating func tag(_ key: StaticString, flag: Bool, into out: inout ByteWriter) {
         let yes: InlineArray<4, UInt8> = [0x74, 0x72, 0x75, 0x65]
         let no: InlineArray<5, UInt8> = [0x66, 0x61, 0x6C, 0x73, 0x65]
-        if flag { tag(key, yes.span, into: &out) } else { tag(key, no.span, into: &out) }
+        if flag { tag(key, ready: yes.span, into: &out) } else { tag(key, ready: no.span, into: &out) }
     }
 }
 
@@ -51,6 +59,7 @@ struct LocalEndpoints: Sendable {
 
     subscript(index: UInt16) -> Span<UInt8> {
         @_lifetime(borrow self)
+        @inline(__always)
         borrowing get { texts[min(Int(index), texts.count - 1)] }
     }
 }

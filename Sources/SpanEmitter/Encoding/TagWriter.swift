@@ -29,59 +29,114 @@ struct TagWriter: ~Copyable {
     let profile: TagProfile
     /// For texts put together for one tag.
     let scratch = ByteWriterBox()
-    private let methods = TextTable(TagWriter.methods)
-    private let errors = TextTable(SpanError.allCases.map(\.text))
-    private let flags = TextTable(SpanError.allCases.map(\.envoyFlags))
-    /// By number; 0 is none.
-    private let routes: TextTable
-    private let upstreams: TextTable
-    let serverNames: TextTable
-    /// `GET /route`: ten per route, in the order of ``Method``; route 0 is none.
-    private let routeNames: TextTable
-    private let envoyNames: TextTable
-    private let versions = TextTable(HTTPVersion.allCases.map(\.text))
-    /// By ``SpanSecurity``.
-    let securities = TextTable(SpanSecurity.allCases.map(\.versionText))
-    private let protocols = TextTable(HTTPVersion.allCases.map { "HTTP/\($0.text)" })
-    /// By ``GRPCStatus``.
-    let statuses = TextTable(GRPCStatus.allCases.map(\.name))
+    /// Of the SERVER spans' peers, and of the CLIENT spans'.
+    private let callers = AddressMemo()
+    private let endpoints = AddressMemo()
     let callNames: CallNames
-    let words = TextTable(Word.allCases.map(\.text))
+    /// All that never change; a value of many tables would be copied by every call.
+    private let constants = TextTable(
+        rows: [
+            TagWriter.methods, SpanError.allCases.map(\.text), SpanError.allCases.map(\.envoyFlags),
+            HTTPVersion.allCases.map(\.text), HTTPVersion.allCases.map { "HTTP/\($0.text)" },
+            SpanSecurity.allCases.map(\.versionText), GRPCStatus.allCases.map(\.name), Word.allCases.map(\.text),
+        ])
+    /// Of each route, by number: `GET /route` and so on in the order of ``Method``, then the route; 0 is none.
+    private let routes: TextTable
+    private static let routeColumns = TagWriter.methods.count + 1
+    /// Of each upstream, by number: its name, Envoy's name of its spans, what it has to prove to be; 0 is none.
+    private let upstreams: TextTable
+    private static let upstreamColumns = 3
 
-    init(_ profile: TagProfile, names: SpanNames, callNames: CallNames) {
+    /// - Parameter prepare: as which the format writes a text; what is known beforehand is kept so.
+    init(
+        _ profile: TagProfile, names: SpanNames, callNames: CallNames,
+        prepare: (Span<UInt8>, inout ByteWriter) -> Void
+    ) {
         self.profile = profile
         self.callNames = callNames
-        let allRoutes = [""] + names.routes
-        let allUpstreams = [""] + names.upstreams
-        routes = TextTable(allRoutes)
-        upstreams = TextTable(allUpstreams)
-        serverNames = TextTable([""] + names.serverNames)
-        routeNames = TextTable(
-            allRoutes.flatMap { route in Self.methods.map { route.isEmpty ? $0 : "\($0) \(route)" } })
-        envoyNames = TextTable(allUpstreams.map { "router \($0) egress" })
+        routes = TextTable(
+            ([""] + names.routes).flatMap { route in
+                Self.methods.map { route.isEmpty ? $0 : "\($0) \(route)" } + [route]
+            }, prepare)
+        let serverNames = [""] + names.serverNames
+        upstreams = TextTable(
+            ([""] + names.upstreams).enumerated().flatMap { number, upstream in
+                [
+                    upstream, "router \(upstream) egress",
+                    serverNames.indices.contains(number) ? serverNames[number] : "",
+                ]
+            }, prepare)
     }
+
+    /// A row of ``constants``.
+    private enum Row: Int { case methods, errors, flags, versions, protocols, securities, statuses, words }
+
+    // bounded: a table answers every number
+    @_lifetime(borrow self)
+    @inline(__always)
+    private func text(_ row: Row, _ column: UInt8) -> Span<UInt8> { constants[row: row.rawValue, Int(column)] }
+
+    @_lifetime(borrow self)
+    func text(_ word: Word) -> Span<UInt8> { text(.words, UInt8(truncatingIfNeeded: word.rawValue)) }
+
+    @_lifetime(borrow self)
+    func text(_ method: Method) -> Span<UInt8> { text(.methods, method.rawValue) }
+
+    @_lifetime(borrow self)
+    func text(_ error: SpanError) -> Span<UInt8> { text(.errors, error.rawValue) }
+
+    @_lifetime(borrow self)
+    func text(_ status: GRPCStatus) -> Span<UInt8> { text(.statuses, status.rawValue) }
+
+    @_lifetime(borrow self)
+    func text(_ security: SpanSecurity) -> Span<UInt8> { text(.securities, security.rawValue) }
+
+    /// Empty if it has none, or differs by endpoint.
+    @_lifetime(borrow self)
+    func serverName(ofUpstream number: UInt16) -> Span<UInt8> { upstreams[Int(number) * Self.upstreamColumns + 2] }
+
+    @_lifetime(borrow self)
+    private func name(ofUpstream number: UInt16) -> Span<UInt8> { upstreams[Int(number) * Self.upstreamColumns] }
+
+    @_lifetime(borrow self)
+    private func route(_ number: UInt16) -> Span<UInt8> { routes[Int(number) * Self.routeColumns + 10] }
 
     /// Writes the whole span.
     func write<Format: SpanFormat>(
         _ span: inout SpanRecord, with format: inout Format, into out: inout ByteWriter
     ) {
-        let remoteName = upstreams[span.kind == .client ? Int(span.upstream) : 0]
+        if span.kind == .server {
+            callers.look(span.peer)
+            write(&span, callers.text, with: &format, into: &out)
+        } else {
+            endpoints.look(span.peer)
+            write(&span, endpoints.text, with: &format, into: &out)
+        }
+    }
+
+    private func write<Format: SpanFormat>(
+        _ span: inout SpanRecord, _ address: borrowing ByteWriter, with format: inout Format,
+        into out: inout ByteWriter
+    ) {
+        let remoteName = name(ofUpstream: span.kind == .client ? span.upstream : 0)
         if span.grpcStatus.isCall {
-            writeCallName(span.texts.path)
-            format.begin(&span, name: scratch.bytes.span, remoteName: remoteName, into: &out)
+            writeCallName(span.texts.path, as: Format.self)
+            format.begin(
+                &span, name: scratch.bytes.span, remoteName: remoteName, address: address.span, into: &out)
         } else if profile == .envoy, span.kind == .server, !span.texts.host.isEmpty {
             scratch.bytes.truncate(to: 0)
-            scratch.bytes.append(span.texts.host)
-            format.begin(&span, name: scratch.bytes.span, remoteName: remoteName, into: &out)
+            Format.append(span.texts.host, to: &scratch.bytes)
+            format.begin(
+                &span, name: scratch.bytes.span, remoteName: remoteName, address: address.span, into: &out)
         } else {
             format.begin(
                 &span, name: name(span.kind, span.method, route: span.route, upstream: span.upstream),
-                remoteName: remoteName, into: &out)
+                remoteName: remoteName, address: address.span, into: &out)
         }
         switch profile {
-        case .zipkin: writeZipkin(&span, &format, &out)
-        case .otel: writeOTel(&span, &format, &out)
-        case .envoy: writeEnvoy(&span, &format, &out)
+        case .zipkin: writeZipkin(&span, address, &format, &out)
+        case .otel: writeOTel(&span, address, &format, &out)
+        case .envoy: writeEnvoy(&span, address, &format, &out)
         }
         format.end(&span, into: &out)
     }
@@ -89,15 +144,17 @@ struct TagWriter: ~Copyable {
     /// `{method} {route}` or `{method}`; never the path, which has no bound.
     @_lifetime(borrow self)
     private func name(_ kind: SpanRecord.Kind, _ method: Method, route: UInt16, upstream: UInt16) -> Span<UInt8> {
-        let method = Int(method.rawValue)
-        if kind == .client { return profile == .envoy ? envoyNames[Int(upstream)] : methods[method] }
-        return routeNames[(Int(route) < routes.count ? Int(route) : 0) * methods.count + method]
+        if kind == .client {
+            return profile == .envoy ? upstreams[Int(upstream) * Self.upstreamColumns + 1] : text(method)
+        }
+        let first = Int(route) * Self.routeColumns
+        return routes[(first < routes.count ? first : 0) + Int(method.rawValue)]
     }
 
     // MARK: Profiles
 
     private func writeZipkin<Format: SpanFormat>(
-        _ span: inout SpanRecord, _ format: inout Format, _ out: inout ByteWriter
+        _ span: inout SpanRecord, _ address: borrowing ByteWriter, _ format: inout Format, _ out: inout ByteWriter
     ) {
         writeMethod("http.method", &span, &format, &out)
         format.tag("http.path", span.texts.path, into: &out, unlessEmpty: true)
@@ -105,15 +162,15 @@ struct TagWriter: ~Copyable {
         if span.grpcStatus.isCall { writeZipkinCall(&span, &format, &out) }
         if span.isError { writeFailure("error", &span, &format, &out) }
         writeLocalReason(&span, &format, &out)
-        if span.kind == .server { format.tag("http.route", routes[Int(span.route)], into: &out, unlessEmpty: true) }
+        if span.kind == .server { format.tag("http.route", ready: route(span.route), into: &out, unlessEmpty: true) }
         writeResend("http.request.resend_count", &span, &format, &out)
-        writeAddress("peer.address", &span, &format, &out)
+        writeAddress("peer.address", address, &format, &out)
         format.tag("guid:x-request-id", span.texts.requestID, into: &out, unlessEmpty: true)
         if span.security != .plain { writeSecurity(&span, &format, &out) }
     }
 
     private func writeOTel<Format: SpanFormat>(
-        _ span: inout SpanRecord, _ format: inout Format, _ out: inout ByteWriter
+        _ span: inout SpanRecord, _ address: borrowing ByteWriter, _ format: inout Format, _ out: inout ByteWriter
     ) {
         let isCall = span.grpcStatus.isCall
         if isCall { writeOTelCall(&span, &format, &out) } else { writeOTelMethod(&span, &format, &out) }
@@ -121,14 +178,14 @@ struct TagWriter: ~Copyable {
             if !isCall {
                 format.tag("url.path", span.texts.path, into: &out)
                 let scheme = span.security == .plain ? Word.http : Word.https
-                format.tag("url.scheme", words[scheme.rawValue], into: &out)
+                format.tag("url.scheme", ready: text(scheme), into: &out)
             }
-            format.tag("http.route", routes[Int(span.route)], into: &out, unlessEmpty: true)
+            format.tag("http.route", ready: route(span.route), into: &out, unlessEmpty: true)
             writeServer(span.texts.host, &format, &out)
-            writeAddress("client.address", &span, &format, &out)
+            writeAddress("client.address", address, &format, &out)
             format.tag("user_agent.original", span.texts.userAgent, into: &out, unlessEmpty: true)
         } else {
-            writeAddress("server.address", &span, &format, &out)
+            writeAddress("server.address", address, &format, &out)
             if span.peer.port > 0 { format.tag("server.port", number: UInt64(span.peer.port), into: &out) }
             if !isCall { writeURL("url.full", &span, &format, &out) }
             writeResend("http.request.resend_count", &span, &format, &out)
@@ -138,12 +195,12 @@ struct TagWriter: ~Copyable {
             writeFailure("error.type", &span, &format, &out)
             if !Format.hasStatus {
                 writeFailure("error", &span, &format, &out)
-                format.tag("otel.status_code", words[Word.error.rawValue], into: &out)
+                format.tag("otel.status_code", ready: text(Word.error), into: &out)
             }
         }
         writeLocalReason(&span, &format, &out)
-        format.tag("network.protocol.version", versions[Int(span.httpVersion.rawValue)], into: &out)
-        writeAddress("network.peer.address", &span, &format, &out)
+        format.tag("network.protocol.version", ready: text(.versions, span.httpVersion.rawValue), into: &out)
+        writeAddress("network.peer.address", address, &format, &out)
         if span.peer.byteCount > 0, span.peer.port > 0 {
             format.tag("network.peer.port", number: UInt64(span.peer.port), into: &out)
         }
@@ -158,10 +215,10 @@ struct TagWriter: ~Copyable {
         _ span: inout SpanRecord, _ format: inout Format, _ out: inout ByteWriter
     ) {
         if span.method == .other {
-            format.tag("http.request.method", words[Word.other.rawValue], into: &out)
+            format.tag("http.request.method", ready: text(Word.other), into: &out)
             format.tag("http.request.method_original", span.texts.method, into: &out, unlessEmpty: true)
         } else {
-            format.tag("http.request.method", methods[Int(span.method.rawValue)], into: &out)
+            format.tag("http.request.method", ready: text(span.method), into: &out)
         }
     }
 
@@ -173,47 +230,48 @@ struct TagWriter: ~Copyable {
     }
 
     private func writeEnvoy<Format: SpanFormat>(
-        _ span: inout SpanRecord, _ format: inout Format, _ out: inout ByteWriter
+        _ span: inout SpanRecord, _ address: borrowing ByteWriter, _ format: inout Format, _ out: inout ByteWriter
     ) {
-        format.tag("component", words[Word.proxy.rawValue], into: &out)
+        format.tag("component", ready: text(Word.proxy), into: &out)
         format.tag("guid:x-request-id", span.texts.requestID, into: &out, unlessEmpty: true)
         writeURL("http.url", &span, &format, &out)
         writeMethod("http.method", &span, &format, &out)
-        format.tag("http.protocol", protocols[Int(span.httpVersion.rawValue)], into: &out)
+        format.tag("http.protocol", ready: text(.protocols, span.httpVersion.rawValue), into: &out)
         format.tag("http.status_code", number: UInt64(span.status), into: &out)
         format.tag("user_agent", span.texts.userAgent, into: &out, unlessEmpty: true)
         format.tag("request_size", number: span.requestBytes, into: &out)
         format.tag("response_size", number: span.responseBytes, into: &out)
-        format.tag("response_flags", flags[Int(span.error.rawValue)], into: &out)
-        format.tag("downstream_cluster", words[Word.dash.rawValue], into: &out)
+        format.tag("response_flags", ready: text(.flags, span.error.rawValue), into: &out)
+        format.tag("downstream_cluster", ready: text(Word.dash), into: &out)
         if span.upstream > 0 {
-            format.tag("upstream_cluster", upstreams[Int(span.upstream)], into: &out)
-            format.tag("upstream_cluster.name", upstreams[Int(span.upstream)], into: &out)
+            format.tag("upstream_cluster", ready: name(ofUpstream: span.upstream), into: &out)
+            format.tag("upstream_cluster.name", ready: name(ofUpstream: span.upstream), into: &out)
         }
         if span.kind == .server {
-            writeAddress("peer.address", &span, &format, &out)
+            writeAddress("peer.address", address, &format, &out)
         } else {
             writeAddressAndPort("upstream_address", &span, &format, &out)
-            writeAddress("peer.address", &span, &format, &out)
+            writeAddress("peer.address", address, &format, &out)
         }
         writeResend("retry.count", &span, &format, &out)
         if span.security != .plain { writeSecurity(&span, &format, &out) }
         if span.grpcStatus.isCall { writeEnvoyCall(&span, &format, &out) }
         let isCut = span.status == 0 ? span.isError : false
         if isCut || span.status >= 500 || span.isFaultyCall {
-            format.tag("error", words[Word.yes.rawValue], into: &out)
+            format.tag("error", ready: text(Word.yes), into: &out)
         }
     }
 
     // MARK: Parts
 
+    @inline(__always)
     private func writeMethod<Format: SpanFormat>(
         _ key: StaticString, _ span: inout SpanRecord, _ format: inout Format, _ out: inout ByteWriter
     ) {
         if span.method == .other {
             format.tag(key, span.texts.method, into: &out, unlessEmpty: true)
         } else {
-            format.tag(key, methods[Int(span.method.rawValue)], into: &out)
+            format.tag(key, ready: text(span.method), into: &out)
         }
     }
 
@@ -222,42 +280,42 @@ struct TagWriter: ~Copyable {
         _ key: StaticString, _ span: inout SpanRecord, _ format: inout Format, _ out: inout ByteWriter
     ) {
         if span.error != .none {
-            format.tag(key, errors[Int(span.error.rawValue)], into: &out)
+            format.tag(key, ready: text(span.error), into: &out)
         } else if span.grpcStatus.isKnown {
-            format.tag(key, statuses[Int(span.grpcStatus.rawValue)], into: &out)
+            format.tag(key, ready: text(span.grpcStatus), into: &out)
         } else if span.status > 0, !span.grpcStatus.isCall {
             var digits = InlineArray<3, UInt8>(repeating: UInt8(ascii: "0"))
             digits[0] += UInt8(span.status / 100 % 10)  // bounded: three of three
             digits[1] += UInt8(span.status / 10 % 10)  // bounded: three of three
             digits[2] += UInt8(span.status % 10)  // bounded: three of three
-            format.tag(key, digits.span, into: &out)
+            format.tag(key, ready: digits.span, into: &out)
         } else {
-            format.tag(key, words[Word.error.rawValue], into: &out)
+            format.tag(key, ready: text(Word.error), into: &out)
         }
     }
 
     /// Why this proxy answered, or was left, where conventions see no failure of ours.
+    @inline(__always)
     private func writeLocalReason<Format: SpanFormat>(
         _ span: inout SpanRecord, _ format: inout Format, _ out: inout ByteWriter
     ) {
         if span.error != .none, !span.isError {
-            format.tag("proxy.reason", errors[Int(span.error.rawValue)], into: &out)
+            format.tag("proxy.reason", ready: text(span.error), into: &out)
         }
     }
 
+    @inline(__always)
     private func writeResend<Format: SpanFormat>(
         _ key: StaticString, _ span: inout SpanRecord, _ format: inout Format, _ out: inout ByteWriter
     ) {
         if span.resendCount > 0 { format.tag(key, number: UInt64(span.resendCount), into: &out) }
     }
 
+    @inline(__always)
     private func writeAddress<Format: SpanFormat>(
-        _ key: StaticString, _ span: inout SpanRecord, _ format: inout Format, _ out: inout ByteWriter
+        _ key: StaticString, _ address: borrowing ByteWriter, _ format: inout Format, _ out: inout ByteWriter
     ) {
-        guard span.peer.byteCount > 0 else { return }
-        scratch.bytes.truncate(to: 0)
-        scratch.bytes.append(ipText: span.peer)
-        format.tag(key, scratch.bytes, into: &out)
+        if address.count > 0 { format.tag(key, ready: address.span, into: &out) }
     }
 
     private func writeAddressAndPort<Format: SpanFormat>(
@@ -270,7 +328,7 @@ struct TagWriter: ~Copyable {
         if span.peer.byteCount == 16 { scratch.bytes.append(UInt8(ascii: "]")) }
         scratch.bytes.append(UInt8(ascii: ":"))
         scratch.bytes.append(decimal: UInt64(span.peer.port))
-        format.tag(key, scratch.bytes, into: &out)
+        format.tag(key, ready: scratch.bytes.span, into: &out)
     }
 
     /// Without the query, which may hold secrets.
@@ -314,5 +372,10 @@ extension SpanFormat {
     @inline(__always)
     mutating func tag(_ key: StaticString, _ value: Span<UInt8>, into out: inout ByteWriter, unlessEmpty: Bool) {
         if !value.isEmpty { tag(key, value, into: &out) }
+    }
+
+    @inline(__always)
+    mutating func tag(_ key: StaticString, ready value: Span<UInt8>, into out: inout ByteWriter, unlessEmpty: Bool) {
+        if !value.isEmpty { tag(key, ready: value, into: &out) }
     }
 }

@@ -2,32 +2,68 @@
 
 /// Numbered texts in one array: looking one up counts no reference.
 struct TextTable: Sendable {
+    private struct Place: BitwiseCopyable {
+        var start: UInt32
+        var count: UInt32
+    }
+
     private let bytes: [UInt8]
-    /// Where each text begins, and where the last one ends.
-    private let bounds: [Int]
+    private let places: [Place]
 
     init(_ texts: [String]) { self.init(texts.map { Array($0.utf8) }) }
 
-    init(_ texts: [[UInt8]]) {
-        var (bytes, bounds): ([UInt8], [Int]) = ([], [0])
-        for text in texts {
-            bytes += text
-            bounds.append(bytes.count)
-        }
-        self.bytes = bytes
-        self.bounds = bounds
+    /// - Parameter prepare: as which the texts are kept.
+    init(_ texts: [String], _ prepare: (Span<UInt8>, inout ByteWriter) -> Void) {
+        self.init(
+            texts.map { text in
+                let bytes = Array(text.utf8)
+                var out = ByteWriter()
+                prepare(bytes.span, &out)
+                return array(out.span)
+            })
     }
 
-    var count: Int { bounds.count - 1 }
+    /// Rows of at most ``columnCount`` texts, to be asked for by row and column.
+    init(rows: [[String]]) {
+        self.init(
+            rows.flatMap { row in
+                row.prefix(Self.columnCount) + Array(repeating: "", count: max(0, Self.columnCount - row.count))
+            })
+    }
+
+    /// Of a table of rows.
+    static let columnCount = 64
+
+    init(_ texts: [[UInt8]]) {
+        var (bytes, places): ([UInt8], [Place]) = ([], [])
+        for text in texts {
+            places.append(
+                Place(start: UInt32(truncatingIfNeeded: bytes.count), count: UInt32(truncatingIfNeeded: text.count)))
+            bytes += text
+        }
+        self.bytes = bytes
+        self.places = places
+    }
+
+    var count: Int { places.count }
 
     /// The text of that number; empty for a number that has none.
-    // bounded: bounds lie in the bytes, and the number was compared
+    // bounded: places lie in the bytes, and the number was compared
     subscript(number: Int) -> Span<UInt8> {
         @_lifetime(borrow self)
+        @inline(__always)
         borrowing get {
-            let bounds = bounds.span
-            guard number >= 0, number + 1 < bounds.count else { return bytes.span.extracting(0..<0) }
-            return bytes.span.extracting(bounds[number]..<bounds[number + 1])
+            let places = places.span
+            guard places.indices.contains(number) else { return bytes.span.extracting(0..<0) }
+            let place = places[number]
+            return bytes.span.extracting(Int(place.start)..<Int(place.start) + Int(place.count))
         }
+    }
+    /// Of a table of rows.
+    // bounded: any number has an answer
+    subscript(row row: Int, column: Int) -> Span<UInt8> {
+        @_lifetime(borrow self)
+        @inline(__always)
+        borrowing get { self[row * Self.columnCount + column] }
     }
 }

@@ -10,6 +10,8 @@ struct ZipkinV1JSON: SpanFormat {
     private var listener: UInt16 = 0
     private var hasTags = false
 
+    static func append(_ text: Span<UInt8>, to out: inout ByteWriter) { out.append(jsonText: text) }
+
     init(_ names: SpanNames) {
         local = LocalEndpoints(names) { address, service, out in
             out.append("\"endpoint\":")
@@ -18,14 +20,15 @@ struct ZipkinV1JSON: SpanFormat {
     }
 
     mutating func begin(
-        _ span: inout SpanRecord, name: Span<UInt8>, remoteName: Span<UInt8>, into out: inout ByteWriter
+        _ span: inout SpanRecord, name: Span<UInt8>, remoteName: Span<UInt8>, address: Span<UInt8>,
+        into out: inout ByteWriter
     ) {
         hasTags = false
         listener = span.listener
         out.append(",{\"traceId\":\"")
         out.append(traceID: span.traceID)
         out.append("\",\"name\":\"")
-        out.append(jsonText: name)
+        out.append(name)
         out.append("\",\"id\":\"")
         out.append(hex: span.spanID.value)
         if !span.parentID.isNone {
@@ -40,7 +43,7 @@ struct ZipkinV1JSON: SpanFormat {
         remote.removeAll(keepingCapacity: true)
         guard span.peer.byteCount > 0 || !remoteName.isEmpty else { return }
         var endpoint = ByteWriter(capacity: 256)
-        endpoint.append(jsonEndpoint: span.peer, service: remoteName, isNamed: true)
+        endpoint.append(jsonEndpoint: span.peer, address, service: remoteName, isNamed: true)
         remote = array(endpoint.span)
     }
 
@@ -70,6 +73,12 @@ struct ZipkinV1JSON: SpanFormat {
     mutating func tag(_ key: StaticString, _ value: Span<UInt8>, into out: inout ByteWriter) {
         begin(tag: key, &out)
         out.append(jsonText: value)
+        end(tag: &out)
+    }
+
+    mutating func tag(_ key: StaticString, ready value: Span<UInt8>, into out: inout ByteWriter) {
+        begin(tag: key, &out)
+        out.append(value)
         end(tag: &out)
     }
 

@@ -17,7 +17,8 @@ struct ZipkinV1Thrift: SpanFormat {
     }
 
     mutating func begin(
-        _ span: inout SpanRecord, name: Span<UInt8>, remoteName: Span<UInt8>, into out: inout ByteWriter
+        _ span: inout SpanRecord, name: Span<UInt8>, remoteName: Span<UInt8>, address: Span<UInt8>,
+        into out: inout ByteWriter
     ) {
         listener = span.listener
         tagCount = 0
@@ -25,7 +26,7 @@ struct ZipkinV1Thrift: SpanFormat {
         out.append(thriftField: .i64, 1)
         out.append(bigEndian: span.traceID.low)
         out.append(thriftField: .string, 3)
-        out.append(thriftText: name)
+        out.append(thriftReady: name)
         out.append(thriftField: .i64, 4)
         out.append(bigEndian: span.spanID.value)
         if !span.parentID.isNone {
@@ -77,10 +78,16 @@ struct ZipkinV1Thrift: SpanFormat {
         end(tagType: 6, local[listener])
     }
 
+    mutating func tag(_ key: StaticString, ready value: Span<UInt8>, into out: inout ByteWriter) {
+        begin(tag: key)
+        tags.bytes.append(thriftReady: value)
+        end(tagType: 6, local[listener])
+    }
+
     mutating func tag(_ key: StaticString, number: UInt64, into out: inout ByteWriter) {
         var digits = ByteWriter(capacity: 64)
         digits.append(decimal: number)
-        tag(key, digits.span, into: &out)
+        tag(key, ready: digits.span, into: &out)
     }
 
     mutating func end(_ span: inout SpanRecord, into out: inout ByteWriter) {
@@ -122,6 +129,12 @@ extension ByteWriter {
     mutating func append(thriftText text: Span<UInt8>) {
         append(bigEndian: UInt32(truncatingIfNeeded: Self.textSize(text)))
         append(text: text)
+    }
+
+    /// Text that is UTF-8.
+    mutating func append(thriftReady text: Span<UInt8>) {
+        append(bigEndian: UInt32(truncatingIfNeeded: text.count))
+        append(text)
     }
 
     /// A struct with its stop byte; the service name is mandatory.

@@ -4,7 +4,11 @@ import Propagation
 /// Zipkin's v2 JSON. Each span begins with the comma that parts it from the one before.
 struct ZipkinV2JSON: SpanFormat {
     private let local: LocalEndpoints
-    private var hasTags = false
+    /// Where the first tag begins.
+    private var tagStart = 0
+    private var epochDigits: (number: UInt32, digits: UInt64) = (0, 0)
+
+    static func append(_ text: Span<UInt8>, to out: inout ByteWriter) { out.append(jsonText: text) }
 
     init(_ names: SpanNames) {
         local = LocalEndpoints(names) { address, service, out in
@@ -14,9 +18,9 @@ struct ZipkinV2JSON: SpanFormat {
     }
 
     mutating func begin(
-        _ span: inout SpanRecord, name: Span<UInt8>, remoteName: Span<UInt8>, into out: inout ByteWriter
+        _ span: inout SpanRecord, name: Span<UInt8>, remoteName: Span<UInt8>, address: Span<UInt8>,
+        into out: inout ByteWriter
     ) {
-        hasTags = false
         out.append(",{\"traceId\":\"")
         out.append(traceID: span.traceID)
         out.append("\",\"id\":\"")
@@ -26,42 +30,50 @@ struct ZipkinV2JSON: SpanFormat {
             out.append(hex: span.parentID.value)
         }
         out.append("\",\"name\":\"")
-        out.append(jsonText: name)
-        out.append("\",\"timestamp\":")
-        out.append(decimal: span.startMicroseconds)
+        out.append(name, "\",\"timestamp\":")
+        out.append(microseconds: span.startMicroseconds, known: &epochDigits)
         out.append(",\"duration\":")
         out.append(decimal: span.durationMicroseconds)
         out.append(span.kind == .server ? ",\"kind\":\"SERVER\"" : ",\"kind\":\"CLIENT\"")
         out.append(local[span.listener])
         if span.peer.byteCount > 0 || !remoteName.isEmpty {
             out.append(",\"remoteEndpoint\":")
-            out.append(jsonEndpoint: span.peer, service: remoteName, isNamed: !remoteName.isEmpty)
+            out.append(
+                jsonEndpoint: span.peer, address, service: remoteName, isNamed: !remoteName.isEmpty)
         }
+        out.append(Self.tagsBegin)
+        tagStart = out.count
     }
 
-    /// Up to the value's first character.
-    @inline(__always)
-    private mutating func begin(tag key: StaticString, _ out: inout ByteWriter) {
-        if hasTags { out.append(",\"", key, "\":\"") } else { out.append(",\"tags\":{\"", key, "\":\"") }
-        hasTags = true
-    }
+    /// Each tag ends with the comma that parts it from the next one.
+    private static let tagsBegin: StaticString = ",\"tags\":{"
 
     @inline(__always)
     mutating func tag(_ key: StaticString, _ value: Span<UInt8>, into out: inout ByteWriter) {
-        begin(tag: key, &out)
+        out.append("\"", key, "\":\"")
         out.append(jsonText: value)
-        out.append(UInt8(ascii: "\""))
+        out.append("\",")
+    }
+
+    @inline(__always)
+    mutating func tag(_ key: StaticString, ready value: Span<UInt8>, into out: inout ByteWriter) {
+        out.append("\"", key, "\":\"")
+        out.append(value, "\",")
     }
 
     @inline(__always)
     mutating func tag(_ key: StaticString, number: UInt64, into out: inout ByteWriter) {
-        begin(tag: key, &out)
+        out.append("\"", key, "\":\"")
         out.append(decimal: number)
-        out.append(UInt8(ascii: "\""))
+        out.append("\",")
     }
 
     mutating func end(_ span: inout SpanRecord, into out: inout ByteWriter) {
-        if hasTags { out.append(UInt8(ascii: "}")) }
+        if out.count > tagStart {
+            out.replaceLast(with: UInt8(ascii: "}"))
+        } else {
+            out.truncate(to: tagStart - Self.tagsBegin.utf8CodeUnitCount)
+        }
         if span.isDebug { out.append(",\"debug\":true") }
         if span.isShared { out.append(",\"shared\":true") }
         out.append(UInt8(ascii: "}"))
@@ -75,13 +87,28 @@ extension ByteWriter {
         append(hex: traceID.low)
     }
 
-    /// An object of what is known of an endpoint.
+    /// An object of what is known of an endpoint of our own.
     mutating func append(jsonEndpoint address: EndpointAddress, service: Span<UInt8>, isNamed: Bool) {
+        var text = ByteWriter(capacity: 64)
+        var name = ByteWriter(capacity: 64)
+        text.append(ipText: address)
+        name.append(jsonText: service)
+        append(jsonEndpoint: address, text.span, service: name.span, isNamed: isNamed)
+    }
+
+    /// An object of what is known of an endpoint.
+    ///
+    /// - Parameters:
+    ///   - text: of the IP address.
+    ///   - service: as JSON has it.
+    @inline(__always)
+    mutating func append(
+        jsonEndpoint address: EndpointAddress, _ text: Span<UInt8>, service: Span<UInt8>, isNamed: Bool
+    ) {
         var separator: StaticString = "{"
         if isNamed {
             append("{\"serviceName\":\"")
-            append(jsonText: service)
-            append(UInt8(ascii: "\""))
+            append(service, "\"")
             separator = ","
         }
         if address.port > 0 {
@@ -93,8 +120,7 @@ extension ByteWriter {
         if address.byteCount > 0 {
             append(separator)
             append(address.byteCount == 4 ? "\"ipv4\":\"" : "\"ipv6\":\"")
-            append(ipText: address)
-            append(UInt8(ascii: "\""))
+            append(text, "\"")
         }
         append(UInt8(ascii: "}"))
     }

@@ -13,10 +13,11 @@ struct ZipkinV2Proto: SpanFormat {
     }
 
     mutating func begin(
-        _ span: inout SpanRecord, name: Span<UInt8>, remoteName: Span<UInt8>, into out: inout ByteWriter
+        _ span: inout SpanRecord, name: Span<UInt8>, remoteName: Span<UInt8>, address: Span<UInt8>,
+        into out: inout ByteWriter
     ) {
         out.append(protoTag: 1, .bytes)
-        start = out.count
+        start = out.openLength(2)
         out.append(protoTag: 1, .bytes)
         out.append(span.traceID.isShort ? 8 : 16)
         if !span.traceID.isShort { out.append(bigEndian: span.traceID.high) }
@@ -25,7 +26,7 @@ struct ZipkinV2Proto: SpanFormat {
         out.append(protoField: 3, id: span.spanID)
         out.append(protoTag: 4, .varint)
         out.append(span.kind == .server ? 2 : 1)
-        out.append(protoField: 5, text: name)
+        out.append(protoField: 5, ready: name)
         out.append(protoTag: 6, .fixed64)
         out.append(littleEndian: span.startMicroseconds)
         out.append(protoTag: 7, .varint)
@@ -38,21 +39,30 @@ struct ZipkinV2Proto: SpanFormat {
 
     mutating func tag(_ key: StaticString, _ value: Span<UInt8>, into out: inout ByteWriter) {
         out.append(protoTag: 11, .bytes)
-        let start = out.count
+        let start = out.openLength(1)
         out.append(protoField: 1, key: key)
         out.append(protoField: 2, text: value)
-        out.insertLength(at: start)
+        out.closeLength(1, at: start)
+    }
+
+    @inline(__always)
+    mutating func tag(_ key: StaticString, ready value: Span<UInt8>, into out: inout ByteWriter) {
+        out.append(protoTag: 11, .bytes)
+        let start = out.openLength(1)
+        out.append(protoField: 1, key: key)
+        out.append(protoField: 2, ready: value)
+        out.closeLength(1, at: start)
     }
 
     mutating func tag(_ key: StaticString, number: UInt64, into out: inout ByteWriter) {
         out.append(protoTag: 11, .bytes)
-        let start = out.count
+        let start = out.openLength(1)
         out.append(protoField: 1, key: key)
         out.append(protoTag: 2, .bytes)
-        let digits = out.count
+        let digits = out.openLength(1)
         out.append(decimal: number)
-        out.insertLength(at: digits)
-        out.insertLength(at: start)
+        out.closeLength(1, at: digits)
+        out.closeLength(1, at: start)
     }
 
     mutating func end(_ span: inout SpanRecord, into out: inout ByteWriter) {
@@ -64,13 +74,14 @@ struct ZipkinV2Proto: SpanFormat {
             out.append(protoTag: 13, .varint)
             out.append(1)
         }
-        out.insertLength(at: start)
+        out.closeLength(2, at: start)
     }
 }
 
 enum ProtoType: UInt64 { case varint = 0, fixed64 = 1, bytes = 2, fixed32 = 5 }
 
 extension ByteWriter {
+    @inline(__always)
     mutating func append(protoTag number: UInt64, _ type: ProtoType) { append(varint: number << 3 | type.rawValue) }
 
     mutating func append(protoField number: UInt64, text: Span<UInt8>) {
@@ -79,12 +90,22 @@ extension ByteWriter {
         append(text: text)
     }
 
+    /// Text that is UTF-8.
+    @inline(__always)
+    mutating func append(protoField number: UInt64, ready text: Span<UInt8>) {
+        append(protoTag: number, .bytes)
+        append(varint: UInt64(text.count))
+        append(text)
+    }
+
+    @inline(__always)
     mutating func append(protoField number: UInt64, key: StaticString) {
         append(protoTag: number, .bytes)
         append(varint: UInt64(key.utf8CodeUnitCount))
         append(key)
     }
 
+    @inline(__always)
     mutating func append(protoField number: UInt64, id: SpanID) {
         append(protoTag: number, .bytes)
         append(8)
@@ -92,10 +113,11 @@ extension ByteWriter {
     }
 
     /// Zipkin's `Endpoint`; what is unknown is left out.
+    @inline(__always)
     mutating func append(protoEndpoint address: EndpointAddress, service: Span<UInt8>, field: UInt64) {
         append(protoTag: field, .bytes)
-        let start = count
-        if !service.isEmpty { append(protoField: 1, text: service) }
+        let start = openLength(1)
+        if !service.isEmpty { append(protoField: 1, ready: service) }
         if address.byteCount > 0 {
             append(protoTag: address.byteCount == 4 ? 2 : 3, .bytes)
             append(UInt8(address.byteCount))
@@ -105,6 +127,6 @@ extension ByteWriter {
             append(protoTag: 4, .varint)
             append(varint: UInt64(address.port))
         }
-        insertLength(at: start)
+        closeLength(1, at: start)
     }
 }

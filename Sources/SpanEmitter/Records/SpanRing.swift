@@ -11,10 +11,20 @@ import Synchronization
 public final class SpanRing: @unchecked Sendable {
     let slots: UnsafeMutablePointer<SpanRecord>
     let mask: UInt64
+    /// How many records may wait before the reporter is woken.
+    private let wakeCount: UInt64
+    /// Woken so early, and beginning again at the first slot, worker and reporter pass records through a cache and not
+    /// through memory.
+    private static let usualWakeCount: UInt64 = 512
+    /// So far from the first slot an empty ring begins again.
+    private static let restartCount: UInt64 = 64
     /// The tail for which the reporter was last woken; the worker's own.
     private var wokenTail = UInt64.max
     /// The tail as the worker last saw it, so that most pushes do not touch the reporter's cache line.
     var seenTail: UInt64 = 0
+    /// The count of records whose slot is the first one; written by the worker while the ring is empty, and so before
+    /// the head that makes the reporter ask for it.
+    private let origin = Atomic<UInt64>(0)
     /// Records pushed since the start; written by the worker.
     let head = Atomic<UInt64>(0)
     /// Spans pushed since the start, never behind the records; written by the worker.
@@ -33,6 +43,7 @@ public final class SpanRing: @unchecked Sendable {
         var size = 2
         while size < min(capacity, 1 << 20) { size *= 2 }
         mask = UInt64(size - 1)
+        wakeCount = min(mask >> 2, Self.usualWakeCount)
         unsafe slots = .allocate(capacity: size)
         unsafe slots.initialize(repeating: SpanRecord(), count: size)
     }
@@ -40,25 +51,37 @@ public final class SpanRing: @unchecked Sendable {
     /// The worker only: copies a record in, or counts its spans as dropped when there is no room.
     ///
     /// - Parameter record: not changed; a borrowed value would be copied once more on its way.
-    /// - Returns: whether the reporter should be woken: the ring is a quarter full and it has not
+    /// - Returns: whether the reporter should be woken: 512 records wait, or the ring is a quarter full, and it has not
     ///   been told since it last drained. The rest lasts while the thread waits for a busy processor.
     @discardableResult
     public func push(_ record: inout SpanRecord) -> Bool {
         let position = head.load(ordering: .relaxed)
-        if position &- seenTail > mask >> 2 { seenTail = tail.load(ordering: .acquiring) }
+        let first = beginning(position)
+        if position &- seenTail >= wakeCount { seenTail = tail.load(ordering: .acquiring) }
         let used = position &- seenTail
         guard used <= mask else {
             refused.store(refused.load(ordering: .relaxed) &+ record.spanCount, ordering: .relaxed)
             return wake()
         }
         let size = SpanRecord.fixedByteCount + record.texts.count
+        let slot = unsafe slots + Int((position &- first) & mask)
         unsafe withUnsafePointer(to: &record) { source in
-            unsafe UnsafeMutableRawPointer(slots + Int(position & mask)).copyMemory(from: source, byteCount: size)
+            unsafe UnsafeMutableRawPointer(slot).copyMemory(from: source, byteCount: size)
         }
-        if record.grpcStatus.isCall { unsafe slots[Int(position & mask)].messages = record.messages }
+        if record.grpcStatus.isCall { unsafe slot.pointee.messages = record.messages }
         pushed.store(pushed.load(ordering: .relaxed) &+ record.spanCount, ordering: .relaxed)
         head.store(position &+ 1, ordering: .releasing)
-        return used >= mask >> 2 ? wake() : false
+        return used >= wakeCount ? wake() : false
+    }
+
+    /// The record whose slot is the first one. It is this one if the ring is empty: the reporter asks again when it
+    /// sees a later head.
+    private func beginning(_ position: UInt64) -> UInt64 {
+        let first = origin.load(ordering: .relaxed)
+        guard position &- first >= Self.restartCount, tail.load(ordering: .acquiring) == position else { return first }
+        origin.store(position, ordering: .relaxed)
+        seenTail = position
+        return position
     }
 
     /// The worker only: counts the spans of a record that is given up for want of memory elsewhere.
@@ -78,8 +101,9 @@ public final class SpanRing: @unchecked Sendable {
     func waiting(limit: Int) -> (records: Int, spans: Int) {
         let start = tail.load(ordering: .relaxed)
         let records = min(Int(head.load(ordering: .acquiring) &- start), limit)
+        let first = start &- origin.load(ordering: .relaxed)
         var spans = records
-        for offset in 0..<UInt64(records) where unsafe slots[Int((start &+ offset) & mask)].hasAttempt { spans += 1 }
+        for offset in 0..<UInt64(records) where unsafe slots[Int((first &+ offset) & mask)].hasAttempt { spans += 1 }
         return (records, spans)
     }
 
@@ -87,8 +111,8 @@ public final class SpanRing: @unchecked Sendable {
     ///
     /// - Parameter body: leaves its record as it was.
     func visit(_ records: Int, _ body: (inout SpanRecord) -> Void) {
-        let start = tail.load(ordering: .relaxed)
-        for offset in 0..<UInt64(records) { unsafe body(&slots[Int((start &+ offset) & mask)]) }
+        let first = tail.load(ordering: .relaxed) &- origin.load(ordering: .relaxed)
+        for offset in 0..<UInt64(records) { unsafe body(&slots[Int((first &+ offset) & mask)]) }
     }
 
     /// The reporter only: gives the slots of the oldest waiting records back to the worker.

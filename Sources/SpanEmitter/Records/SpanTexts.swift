@@ -76,36 +76,43 @@ public struct SpanTexts: BitwiseCopyable, Sendable {
     // bounded: put() keeps all texts in the array
     var method: Span<UInt8> {
         @_lifetime(borrow self)
+        @inline(__always)
         borrowing get { bytes.span.extracting(range(methodCount, at: 0)) }
     }
     // bounded: put() keeps all texts in the array
     var path: Span<UInt8> {
         @_lifetime(borrow self)
+        @inline(__always)
         borrowing get { bytes.span.extracting(range(pathCount, at: Int(methodCount))) }
     }
     // bounded: put() keeps all texts in the array
     var host: Span<UInt8> {
         @_lifetime(borrow self)
+        @inline(__always)
         borrowing get { bytes.span.extracting(range(hostCount, at: Int(methodCount) + Int(pathCount))) }
     }
     // bounded: put() keeps all texts in the array
     var requestID: Span<UInt8> {
         @_lifetime(borrow self)
+        @inline(__always)
         borrowing get { bytes.span.extracting(range(requestIDCount, at: userAgentStart - Int(requestIDCount))) }
     }
     // bounded: put() keeps all texts in the array
     var userAgent: Span<UInt8> {
         @_lifetime(borrow self)
+        @inline(__always)
         borrowing get { bytes.span.extracting(range(userAgentCount, at: userAgentStart)) }
     }
     // bounded: put() keeps all texts in the array
     var serverName: Span<UInt8> {
         @_lifetime(borrow self)
+        @inline(__always)
         borrowing get { bytes.span.extracting(range(serverNameCount, at: userAgentStart + Int(userAgentCount))) }
     }
     // bounded: put() keeps all texts in the array
     var certificateName: Span<UInt8> {
         @_lifetime(borrow self)
+        @inline(__always)
         borrowing get { bytes.span.extracting(range(certificateNameCount, at: count - Int(certificateNameCount))) }
     }
 
