@@ -57,7 +57,7 @@ struct FieldList {
             if isRequest, field.isNamed("cookie") || field.isNamed("host") && hasAuthority { continue }
             lines.append(field.name + [58, 32] + field.value)
         }
-        let cookies = head.filter { isRequest && $0.isNamed("cookie") }.map(\.value).drop { $0.isEmpty }
+        let cookies = head.filter { isRequest && $0.isNamed("cookie") }.map(\.value).filter { !$0.isEmpty }
         if !cookies.isEmpty { lines.append(line("cookie", Array(cookies.joined(separator: [59, 32])))) }
         return lines
     }

@@ -257,7 +257,7 @@ final class TranslationTarget: FuzzTarget {
             expected.append(field)
         }
         let cookies = fields.filter { isRequest && $0.name == "cookie" }
-        let values = cookies.map(\.value).drop { $0.isEmpty }
+        let values = cookies.map(\.value).filter { !$0.isEmpty }
         if var joined = cookies.first, !values.isEmpty {
             joined.value = Array(values.joined(separator: [59, 32]))
             expected.append(joined)

@@ -162,7 +162,9 @@ struct HeadText: ~Copyable {
         if !isSame { spoil(.malformed) }
     }
 
+    /// An empty piece says nothing, and would leave a blank at the end of the value (RFC 9110 §5.5).
     private mutating func addCookie(_ value: UnsafeBufferPointer<UInt8>) {
+        guard !value.isEmpty else { return }
         let hasRoom = cookies.freeCount >= value.count + 2
         let isFirst = cookies.isEmpty
         let written: Void? =
@@ -181,10 +183,8 @@ struct HeadText: ~Copyable {
         write { $0.write("cookie: ") }
         let all = cookies.count
         if flaw == nil, append(cookies, to: &text) < all { spoil(.noMemory) }
-        // An empty piece at the end leaves a blank, which is not the value's (RFC 9110 §5.5).
-        let count = all - (endsWithBlank(cookies) ? 1 : 0)
         write { $0.write("\r\n") }
-        lines.append(.cookie, name: start, count: 6, value: start + 8, count: count)
+        lines.append(.cookie, name: start, count: 6, end: text.count)
         cookies.release()
     }
 
@@ -263,11 +263,6 @@ private func drop(_ first: OpaquePointer?, _ second: OpaquePointer?, _ third: Op
     if let first = unsafe first { unsafe nghttp2_rcbuf_decref(first) }
     if let second = unsafe second { unsafe nghttp2_rcbuf_decref(second) }
     if let third = unsafe third { unsafe nghttp2_rcbuf_decref(third) }
-}
-
-private func endsWithBlank(_ buffer: borrowing Buffer) -> Bool {
-    let bytes = buffer.readable
-    return !bytes.isEmpty && bytes[bytes.count - 1] == UInt8(ascii: " ")  // bounded: not empty
 }
 
 private func lowered(_ byte: UInt8) -> UInt8 {

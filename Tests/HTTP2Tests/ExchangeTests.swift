@@ -166,10 +166,11 @@ struct ExchangeTests {
         #expect(told === first && told.readiness.contains(.writable))
     }
 
-    @Test("Pieces of Cookie become one line, behind the others (RFC 9113 §8.2.3)")
+    @Test("Pieces of Cookie become one line, behind the others; empty ones are left out (RFC 9113 §8.2.3)")
     func cookies() throws {
         let pair = try Pair()
-        let request = "GET / HTTP/1.1\r\nhost: a\r\ncookie: a=1\r\nx-b: c\r\ncookie: b=2\r\ncookie: c=3\r\n\r\n"
+        let cookies = ["a=1\r\nx-b: c", "b=2", "", "c=3"].map { "cookie: \($0)\r\n" }.joined()
+        let request = "GET / HTTP/1.1\r\nhost: a\r\n\(cookies)\r\n"
         let (_, arrived) = try pair.exchange(request)
         let expected = "GET / HTTP/1.1\r\nhost: a\r\nx-b: c\r\ncookie: a=1; b=2; c=3\r\n\r\n"
         #expect(arrived.readAll(pair.pool).text == expected)
