@@ -51,6 +51,9 @@ final class DownstreamConnection: Socket, Downstream {
     var due: UInt64 = 0
     /// How many bytes of an incomplete head were looked at.
     private var seenCount = 0
+    /// Its request has no body, and is the last it may send (RFC 9112 §9.6): nothing has to be waited for behind the
+    /// response. With TLS something has: the caller's close_notify.
+    private var callerIsDone = false
     private var isServing = false
     private var lingeredCount = 0
     private var lingerRounds = 0
@@ -238,6 +241,7 @@ final class DownstreamConnection: Socket, Downstream {
         seenCount = 0
         headDeadlineRuns = false
         state = .exchanging
+        callerIsDone = !head.keepAlive && head.framing == .none && carrier == nil
         let exchange = worker.takeExchange()
         let begun = Lent(exchange)
         self.exchange = consume exchange
@@ -297,7 +301,7 @@ final class DownstreamConnection: Socket, Downstream {
             return end()
         }
         servedCount += 1
-        guard keepsAlive else { return closeGracefully() }
+        guard keepsAlive else { return callerIsDone && input.isEmpty && !mayRead ? end() : closeGracefully() }
         state = .readingHead
         setDeadline(milliseconds: worker.keepAliveMilliseconds(listener))
         output.releaseIfEmpty()
