@@ -51,6 +51,8 @@ extension Configuration {
         case prefix([UInt8])
         /// POSIX extended, matching the whole path.
         case regex(String)
+
+        var isExact: Bool { if case .exact = self { true } else { false } }
     }
 
     struct HeaderMatch: Sendable, Equatable {
