@@ -65,7 +65,7 @@ final class Exchange {
         {
             return reply(.misdirected, to: downstream)
         }
-        guard let found else { return reply(.noRoute, to: downstream) }
+        guard let found = found?.context else { return reply(.noRoute, to: downstream) }
         route = found
         if let fixed = found.fixedReply { return reply(fixed, to: downstream) }
         if case .length(let count) = head.framing, listener.bodyLimit > 0, count > listener.bodyLimit {
@@ -139,13 +139,13 @@ final class Exchange {
     /// - Returns: whether the request goes around in circles.
     private func take(
         _ input: borrowing Buffer, from downstream: DownstreamConnection, on listener: ListenerContext,
-        route: RouteContext?
+        route: MatchedRoute?
     ) -> Bool {
         let bytes = input.readable
         let now = Clock.monotonicMicroseconds
         let facts = RequestFacts(bytes, fields: &worker.fields, from: downstream, listener: listener, worker: worker)
         let decision = worker.decide(
-            facts.extracted, rule: route?.sampling ?? .inherit, method: head.method,
+            facts.extracted, rule: route?.context.sampling ?? .inherit, method: head.method,
             path: bytes.extracting(head.path.range).extracting(first: Int(head.pathCount)),
             listener: listener, isTrusted: downstream.isTrusted, nowMicroseconds: now)
         report.begin(

@@ -28,7 +28,7 @@ struct ExchangeReport: BitwiseCopyable {
     ///   - overHTTP2: the request is a stream's.
     mutating func begin(
         at now: UInt64, overHTTP2: Bool, head: RequestHead, bytes: Span<UInt8>, facts: RequestFacts,
-        decision: TraceDecision, route: RouteContext?, listener: ListenerContext, downstream: DownstreamConnection,
+        decision: TraceDecision, route: MatchedRoute?, listener: ListenerContext, downstream: DownstreamConnection,
         worker: Worker
     ) {
         start(worker, now)
@@ -40,7 +40,7 @@ struct ExchangeReport: BitwiseCopyable {
         describe(listener: listener, peer: downstream.peerEndpoint)
         server.method = head.method
         server.httpVersion = overHTTP2 ? .http2 : head.minorVersion == 0 ? .http10 : .http11
-        server.upstream = route?.upstream?.number ?? 0
+        server.upstream = route?.context.upstream?.number ?? 0
         if let minted = facts.mintedRequestID {
             setTexts(head, bytes, requestID: minted.span, userAgent: facts.userAgent)
         } else {
