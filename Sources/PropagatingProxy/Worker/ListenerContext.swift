@@ -89,7 +89,7 @@ final class ListenerContext {
     /// - Parameter input: begins with the head; `fields` are its lines.
     func route(
         for head: RequestHead, in input: borrowing Buffer, fields: borrowing FieldTable
-    ) -> RouteContext? {
+    ) -> Lent<RouteContext>? {
         let bytes = input.readable
         let path = bytes.extracting(head.path.range).extracting(first: Int(head.pathCount))
         // An absolute-form target without a path is the root's, and so is `OPTIONS *` (RFC 9112 §3.2).
@@ -99,7 +99,7 @@ final class ListenerContext {
             isRoot
             ? match(root.span, head, bytes: bytes, fields: fields) : match(path, head, bytes: bytes, fields: fields)
         guard let index, routes.indices.contains(index) else { return nil }
-        return routes[index]
+        return Lent(routes[index])
     }
 
     private func match(
