@@ -61,7 +61,7 @@ struct ExchangeReport: BitwiseCopyable {
         _ head: RequestHead, _ bytes: Span<UInt8>, requestID: Span<UInt8>, userAgent: ByteRange
     ) {
         server.texts.set(
-            method: bytes.extracting(head.methodText.range),
+            method: head.method == .other ? bytes.extracting(head.methodText.range) : Span(),
             path: bytes.extracting(head.path.range).extracting(first: Int(head.pathCount)),
             host: bytes.extracting(head.authority.range),
             requestID: requestID,

@@ -32,8 +32,9 @@ struct PathGlobTable {
         let text = text.span
         for index in entries.indices {
             let entry = entries[index]
-            if let own = entry.method, own != method { continue }
+            // Most paths are told apart by that.
             guard path.count >= entry.count, entry.kind != .whole || path.count == entry.count else { continue }
+            if let own = entry.method, own != method { continue }
             let start = entry.kind == .ending ? path.count - entry.count : 0
             var offset = 0
             while offset < entry.count, path[start + offset] == text[entry.start + offset] { offset += 1 }

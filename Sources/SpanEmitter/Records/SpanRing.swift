@@ -33,6 +33,7 @@ public final class SpanRing: @unchecked Sendable {
     let refused = Atomic<UInt64>(0)
     /// Spans given up without a look at the ring; written by the worker.
     private let givenUp = Atomic<UInt64>(0)
+    private let fixedByteCount = SpanRecord.fixedByteCount
     /// Keeps the two writers 128 bytes apart: neighbouring cache lines are fetched in pairs.
     private let padding = InlineArray<16, UInt64>(repeating: 0)
     /// Records drained since the start; written by the reporter.
@@ -63,7 +64,7 @@ public final class SpanRing: @unchecked Sendable {
             refused.store(refused.load(ordering: .relaxed) &+ record.spanCount, ordering: .relaxed)
             return wake()
         }
-        let size = SpanRecord.fixedByteCount + record.texts.count
+        let size = fixedByteCount + record.texts.count
         let slot = unsafe slots + Int((position &- first) & mask)
         unsafe withUnsafePointer(to: &record) { source in
             unsafe UnsafeMutableRawPointer(slot).copyMemory(from: source, byteCount: size)

@@ -43,7 +43,7 @@ public struct SpanTexts: BitwiseCopyable, Sendable {
     /// Replaces all texts. Longer ones are cut to their limit, never inside a UTF-8 sequence.
     ///
     /// - Parameters:
-    ///   - method: as received; matters for an unknown one.
+    ///   - method: as received; matters for one without a number of its own.
     ///   - path: without query.
     public mutating func set(
         method: Span<UInt8>, path: Span<UInt8>, host: Span<UInt8>, requestID: Span<UInt8>, userAgent: Span<UInt8>
