@@ -30,6 +30,9 @@ public enum Host {
     /// Whether this process may do everything on the machine.
     public static var isRoot: Bool { geteuid() == 0 }
 
+    /// Gives the kernel back what was allocated for a while and is free again.
+    public static func returnFreeMemory() { sys_return_free_memory() }
+
     /// Until somebody listens for it, SIGHUP must not end the process.
     public static func ignoreHangUps() { _ = signal(SIGHUP, SIG_IGN) }
 

@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <getopt.h>
+#include <malloc.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <pthread.h>
@@ -165,6 +166,8 @@ static inline void sys_refuse_core_dumps(void) {
     limit.rlim_cur = limit.rlim_max;
     setrlimit(RLIMIT_CORE, &limit);
 }
+
+static inline void sys_return_free_memory(void) { malloc_trim(0); }
 
 /// Neither traced nor read by other processes of the same user, and no core file (prctl(2)).
 static inline void sys_hide_memory(void) { prctl(PR_SET_DUMPABLE, 0, 0, 0, 0); }
