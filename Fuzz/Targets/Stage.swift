@@ -38,11 +38,13 @@ final class Stage {
                     seed: 1, log: log, on: loop))
         }
         routes = configuration.listeners.map { listener in
-            listener.routes.map { RouteContext($0, number: 1, upstreams: upstreams, configuration) }
+            listener.routes.map { RouteContext($0.action, upstreams: upstreams, configuration) }
         }
-        listeners = zip(configuration.listeners, routes).enumerated().map { index, made in
+        listeners = configuration.listeners.enumerated().map { index, listener in
             ListenerContext(
-                number: UInt16(index), made.0, tls: nil, routes: made.1, connectionLimit: 16,
+                number: UInt16(index), listener, tls: nil,
+                routes: RouteContexts(listener.routes, upstreams: upstreams, configuration), firstRoute: 1,
+                connectionLimit: 16,
                 wishesPerSecond: 0, configuration)
         }
         let worker = worker

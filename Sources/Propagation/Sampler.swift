@@ -52,7 +52,7 @@ public struct Sampler: BitwiseCopyable, Sendable {
 }
 
 /// What a route says about sampling.
-public enum SamplingRule: BitwiseCopyable, Sendable, Equatable {
+public enum SamplingRule: BitwiseCopyable, Sendable, Hashable {
     case inherit
     case always
     case never

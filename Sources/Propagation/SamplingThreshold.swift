@@ -2,7 +2,7 @@
 
 /// The probability of recording, as OpenTelemetry's consistent threshold: a trace is recorded when the low 56 bits of
 /// its id are not below it, so every product that follows the scheme decides alike.
-public struct SamplingThreshold: BitwiseCopyable, Sendable, Equatable {
+public struct SamplingThreshold: BitwiseCopyable, Sendable, Hashable {
     /// 0 (always) ... 2^56 (never).
     public let value: UInt64
 

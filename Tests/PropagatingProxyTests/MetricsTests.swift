@@ -198,6 +198,18 @@ struct MetricsTests {
         #expect(used == 6 + 4 + 17 + 2 + 1 + 3 + MalformedFields.kindCount + SamplingReason.allCases.count)
     }
 
+    @Test("A route's statuses and latencies have a cell each, and rows begin with a cache line")
+    func rows() {
+        let rows = [0, 1].map { names.row(ofRoute: $0) }
+        let cells = rows.flatMap { row in
+            [row.latencySum] + MetricNames.statusClasses.indices.map { row.requests(statusClass: $0) }
+                + (0...MetricNames.latencyBounds.count).map { row.latency(bucket: $0) }
+        }
+        #expect(Set(cells).count == cells.count)
+        #expect(cells.allSatisfy { $0 >= rows[0].first && $0 < rows[1].first + MetricNames.RouteRow.count })
+        #expect(rows.allSatisfy { $0.first % 8 == 0 })
+    }
+
     @Test("One thread counts while another reads")
     func threads() throws {
         let table = CounterTable(count: 3)

@@ -18,8 +18,6 @@ struct MetricNames: Sendable {
         500, 1000, 2500, 5000, 10_000, 25_000, 50_000, 100_000, 250_000, 500_000, 1_000_000, 2_500_000, 5_000_000,
         10_000_000,
     ]
-    /// The buckets, the one without a bound, and the sum.
-    static let latencyCells = latencyBounds.count + 2
     /// By the raw values of `Extracted.Outcome`.
     static let propagationOutcomes = ["continued", "hint", "new"]
     static let malformedFields = (0..<MalformedFields.kindCount).map { MalformedFields.label($0).description }
@@ -42,8 +40,8 @@ struct MetricNames: Sendable {
     let tlsListeners: [String?]
 
     // Where each family begins.
-    let requests: Int
-    let latency: Int
+    /// A ``RouteRow`` for each route.
+    let routeRows: Int
     let grpcCalls: Int
     let upstreamErrorCells: Int
     let retries: Int
@@ -81,9 +79,8 @@ struct MetricNames: Sendable {
             defer { next += count }
             return next
         }
+        routeRows = take(self.routes.count * RouteRow.count)
         worker = take(WorkerCell.allCases.count)
-        requests = take(self.routes.count * Self.statusClasses.count)
-        latency = take(self.routes.count * Self.latencyCells)
         grpcCalls = take(self.routes.count * Self.grpcStatuses.count)
         upstreamErrorCells = take(upstreams.count * upstreamErrors.count)
         retries = take(upstreams.count * Self.retryOutcomes.count)
@@ -98,6 +95,30 @@ struct MetricNames: Sendable {
         http2LimitCells = take(Self.http2Limits.count)
         handshakes = take(tlsListeners.count * Self.handshakeResults.count)
         count = next
+    }
+
+    func row(ofRoute number: Int) -> RouteRow { RouteRow(first: routeRows + number * RouteRow.count) }
+
+    /// The cells of one route's requests. Those of a request that went well within 25 ms, 2xx and latency, are in one cache
+    /// line: with thousands of routes each line is one that no cache has.
+    struct RouteRow: BitwiseCopyable {
+        /// A multiple of the cells of a cache line.
+        let first: Int
+
+        /// Three cache lines: two cells, the buckets, and from the end the other statuses.
+        static let count = 24
+        private static let successes = 1
+
+        /// Of all requests, in microseconds.
+        var latencySum: Int { first }
+
+        /// - Parameter index: of a bound; one more has none.
+        func latency(bucket index: Int) -> Int { first + 2 + index }
+
+        /// - Parameter index: in ``MetricNames/statusClasses``.
+        func requests(statusClass index: Int) -> Int {
+            first + (index == Self.successes ? 1 : Self.count - 1 - index)
+        }
     }
 
     /// What became of an outsider's wish about recording.

@@ -47,8 +47,9 @@ struct MetricsPage {
         text.family("requests_total", .counter, "Requests answered, by route and class of status.")
         let classes = MetricNames.statusClasses
         for (route, name) in names.routes.enumerated() {
+            let row = names.row(ofRoute: route)
             for (index, status) in classes.enumerated() {
-                let value = sum(names.requests + route * classes.count + index)
+                let value = sum(row.requests(statusClass: index))
                 text.sample(value, ["route": name, "status": status])
             }
         }
@@ -58,15 +59,15 @@ struct MetricsPage {
         text.family("request_duration_seconds", .histogram, "From a request's first byte to its reply's last.")
         let bounds = MetricNames.latencyBounds
         for (route, name) in names.routes.enumerated() {
-            let first = names.latency + route * MetricNames.latencyCells
+            let row = names.row(ofRoute: route)
             var count: UInt64 = 0
             for (index, bound) in bounds.enumerated() {
-                count += sum(first + index)
+                count += sum(row.latency(bucket: index))
                 text.sample(count, suffix: "_bucket", ["route": name, "le": MetricsText.seconds(bound)])
             }
-            count += sum(first + bounds.count)
+            count += sum(row.latency(bucket: bounds.count))
             text.sample(count, suffix: "_bucket", ["route": name, "le": "+Inf"])
-            let total = sum(first + bounds.count + 1)
+            let total = sum(row.latencySum)
             text.sample(text: MetricsText.seconds(total), suffix: "_sum", ["route": name])
             text.sample(count, suffix: "_count", ["route": name])
         }

@@ -24,16 +24,15 @@ final class WorkerMetrics: Sendable {
     ///   - microseconds: from the first byte of the request to the last of the reply.
     func requestEnded(route: UInt16, status: UInt16, microseconds: UInt64) {
         guard route < names.routes.count else { return }
-        let classCount = MetricNames.statusClasses.count
-        let statusClass = (100...599).contains(status) ? Int(status) / 100 - 1 : classCount - 1
-        cells.add(names.requests + Int(route) * classCount + statusClass)
-        let first = names.latency + Int(route) * MetricNames.latencyCells
+        let statusClass = (100...599).contains(status) ? Int(status) / 100 - 1 : MetricNames.statusClasses.count - 1
+        let row = names.row(ofRoute: Int(route))
+        cells.add(row.requests(statusClass: statusClass))
         var bucket = 0
         while bucket < MetricNames.latencyBounds.count, microseconds > MetricNames.latencyBounds[bucket] {
             bucket += 1
         }
-        cells.add(first + bucket)
-        cells.add(first + MetricNames.latencyCells - 1, microseconds)
+        cells.add(row.latency(bucket: bucket))
+        cells.add(row.latencySum, microseconds)
     }
 
     /// A gRPC call has ended.

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 /// When a route sends a request again. Without one, only the idle-close race and a connect to another address are tried anew.
-struct RetryPolicy: BitwiseCopyable, Equatable, Sendable {
+struct RetryPolicy: BitwiseCopyable, Hashable, Sendable {
     /// What ended a try.
     enum Cause: BitwiseCopyable, Equatable {
         /// No connection; nothing was sent.
@@ -34,7 +34,7 @@ struct RetryPolicy: BitwiseCopyable, Equatable, Sendable {
 }
 
 /// How long a retry waits: at random up to a ceiling that doubles with each.
-struct BackOff: BitwiseCopyable, Equatable, Sendable {
+struct BackOff: BitwiseCopyable, Hashable, Sendable {
     var baseMilliseconds = 25
     var maximumMilliseconds = 250
 
@@ -46,7 +46,7 @@ struct BackOff: BitwiseCopyable, Equatable, Sendable {
 }
 
 /// Some of the statuses 400 to 599.
-struct StatusSet: BitwiseCopyable, Equatable, Sendable {
+struct StatusSet: BitwiseCopyable, Hashable, Sendable {
     private var bits = SIMD4<UInt64>()
 
     mutating func insert(_ status: UInt16) {

@@ -16,6 +16,24 @@ extension Configuration {
         /// Overrides the upstream's own, from the whole request sent to the response head.
         var responseMilliseconds: Int?
         var retry: RetryPolicy?
+
+        var action: RouteAction {
+            RouteAction(
+                rewrite: rewrite, hostReplacement: hostReplacement, upstream: upstream, sampling: sampling,
+                reply: reply,
+                responseMilliseconds: responseMilliseconds, retry: retry)
+        }
+    }
+
+    /// What becomes of a route's requests, whichever they are: a ``Route`` without its name and match.
+    struct RouteAction: Hashable {
+        let rewrite: PathRewrite
+        let hostReplacement: [UInt8]
+        let upstream: Int?
+        let sampling: SamplingRule
+        let reply: FixedReply?
+        let responseMilliseconds: Int?
+        let retry: RetryPolicy?
     }
 
     /// All conditions must hold.
@@ -51,6 +69,8 @@ extension Configuration {
         case prefix([UInt8])
         /// POSIX extended, matching the whole path.
         case regex(String)
+
+        var isExact: Bool { if case .exact = self { true } else { false } }
     }
 
     struct HeaderMatch: Sendable, Equatable {
@@ -66,7 +86,7 @@ extension Configuration {
     }
 
     /// How a route changes the path; the query always stays.
-    enum PathRewrite: Sendable, Equatable {
+    enum PathRewrite: Sendable, Hashable {
         case none
         case path([UInt8])
         /// The first `count` bytes, which matched, become the text.
@@ -74,7 +94,7 @@ extension Configuration {
     }
 
     /// A response of the configuration's own.
-    struct FixedReply: Sendable, Equatable {
+    struct FixedReply: Sendable, Hashable {
         var status: UInt16
         var body: [UInt8]
     }

@@ -67,7 +67,7 @@ final class Exchange {
         {
             return reply(.misdirected, to: downstream)
         }
-        guard let found else { return reply(.noRoute, to: downstream) }
+        guard let found = found?.context else { return reply(.noRoute, to: downstream) }
         routed = found
         found.use { follow($0, from: downstream) }
     }
@@ -146,13 +146,13 @@ final class Exchange {
     /// - Returns: whether the request goes around in circles.
     private func take(
         _ input: borrowing Buffer, from downstream: DownstreamConnection, on listener: ListenerContext,
-        route: Lent<RouteContext>?
+        route: MatchedRoute?
     ) -> Bool {
         let bytes = input.readable
         let now = Clock.monotonicMicroseconds
         let facts = RequestFacts(bytes, fields: &worker.fields, from: downstream, listener: listener, worker: worker)
         let decision = worker.decide(
-            facts.extracted, rule: route?.use(\.sampling) ?? .inherit, method: head.method,
+            facts.extracted, rule: route?.context.use(\.sampling) ?? .inherit, method: head.method,
             path: bytes.extracting(head.path.range).extracting(first: Int(head.pathCount)),
             listener: listener, isTrusted: downstream.isTrusted, nowMicroseconds: now)
         report.begin(

@@ -28,19 +28,19 @@ struct ExchangeReport: BitwiseCopyable {
     ///   - overHTTP2: the request is a stream's.
     mutating func begin(
         at now: UInt64, overHTTP2: Bool, head: RequestHead, bytes: Span<UInt8>, facts: RequestFacts,
-        decision: TraceDecision, route: Lent<RouteContext>?, listener: ListenerContext,
-        downstream: DownstreamConnection, worker: Worker
+        decision: TraceDecision, route: MatchedRoute?, listener: ListenerContext, downstream: DownstreamConnection,
+        worker: Worker
     ) {
         start(worker, now)
         hop = decision.hop
         sentContext = hop.inbound
         isRecorded = decision.isRecorded
-        server.route = route?.use(\.number) ?? 0
+        server.route = route?.number ?? 0
         guard isRecorded else { return }
         describe(listener: listener, peer: downstream.peerEndpoint)
         server.method = head.method
         server.httpVersion = overHTTP2 ? .http2 : head.minorVersion == 0 ? .http10 : .http11
-        server.upstream = route?.use { $0.upstream?.number } ?? 0
+        server.upstream = route?.context.use { $0.upstream?.number } ?? 0
         if let minted = facts.mintedRequestID {
             setTexts(head, bytes, requestID: minted.span, userAgent: facts.userAgent)
         } else {

@@ -1,72 +1,121 @@
 // SPDX-License-Identifier: Apache-2.0
 
-/// Constant sets of texts, asked for those that a path begins with, the longest first.
+/// Constant sets of texts, asked for the longest that a path begins with.
 ///
-/// Texts of a set are sorted; each knows the longest other one it begins with. The last text not
-/// above the path leads to every match by way of these links, so a search costs a logarithm.
-// bounded: numbers of nodes and places in the pool come from init alone, and the path is compared up to the lesser count
+/// A tree for each set: what texts have in common at their beginning is compared once, and each byte behind it leads to
+/// another node. A search costs as many nodes as there are branches on the way, however many texts there are, and
+/// touches little memory but those: a request of one among thousands of routes finds hardly any of its own in a cache.
+// bounded: numbers of nodes and places in the pool come from init alone; bytes of the path are compared with its count
 struct PrefixIndex: Sendable {
+    /// Sixteen bytes, so that none lies in two cache lines.
     private struct Node: BitwiseCopyable {
+        /// Of the bytes behind its first one, in the pool.
         var start: Int32
-        var count: Int32
-        /// -1: none.
-        var parent: Int32
+        var count: UInt16
+        /// 0 to 256, one behind the other, by their first bytes.
+        var childCount: UInt16 = 0
+        var firstChild: Int32 = 0
+        /// Of the text that ends here; -1: none does.
+        var value: Int32 = -1
     }
 
-    private var nodes: [Node] = []
-    private var pool: [UInt8] = []
-    /// Where the nodes of each set begin, and where those of the last one end.
-    private var bounds: [Int32] = [0]
+    /// A text of a set, and what stands for it: 0 or more.
+    struct Entry {
+        var text: [UInt8]
+        var value: Int
+    }
 
-    /// - Parameter sets: each sorted byte by byte, no two texts of it alike. Texts are numbered in
-    ///   this order over all sets.
-    init(sets: [[[UInt8]]]) {
-        for texts in sets {
-            let first = nodes.count
-            for text in texts {
-                var parent = nodes.count - 1
-                while parent >= first, !text.starts(with: texts[parent - first]) { parent = Int(nodes[parent].parent) }
-                let link = parent >= first ? parent : -1
-                nodes.append(Node(start: Int32(pool.count), count: Int32(text.count), parent: Int32(link)))
-                pool += text
-            }
-            bounds.append(Int32(nodes.count))
+    /// The longest text a path begins with.
+    struct Found: BitwiseCopyable {
+        var value: Int
+        /// Bytes of the text.
+        var count: Int
+    }
+
+    /// The first are the roots, one for each set.
+    private var nodes: [Node] = []
+    /// Of each node, beside the nodes: those of one's children stand together.
+    private var firstBytes: [UInt8] = []
+    private var pool: [UInt8] = []
+
+    /// - Parameter sets: each sorted byte by byte, no two texts of it alike.
+    init(sets: [[Entry]]) {
+        var branches = sets.map { Branch(entries: $0[...], start: 0) }
+        for _ in sets { appendNode(firstByte: 0) }
+        var number = 0
+        while number < branches.count {
+            grow(number, &branches)
+            number += 1
         }
     }
 
-    /// The longest text of a set that the path begins with; -1 if there is none.
-    func longest(_ path: Span<UInt8>, in set: Int) -> Int {
+    /// What lies below a node that is not made yet: texts that have `start` bytes in common.
+    private struct Branch {
+        var entries: ArraySlice<Entry>
+        var start: Int
+    }
+
+    private mutating func appendNode(firstByte: UInt8) {
+        nodes.append(Node(start: 0, count: 0))
+        firstBytes.append(firstByte)
+    }
+
+    /// Makes a node whose place is there, and places for its children.
+    private mutating func grow(_ number: Int, _ branches: inout [Branch]) {
+        var entries = branches[number].entries
+        let start = branches[number].start
+        guard let first = entries.first?.text, let last = entries.last?.text else { return }
+        // Sorted: what the first and the last have in common, all have.
+        var end = start
+        while end < min(first.count, last.count, start + Int(UInt16.max)), first[end] == last[end] { end += 1 }
+        nodes[number].start = Int32(pool.count)
+        nodes[number].count = UInt16(end - start)
+        pool += first[start..<end]
+        if first.count == end { nodes[number].value = Int32(entries.removeFirst().value) }
+        nodes[number].firstChild = Int32(nodes.count)
+        while let byte = entries.first?.text[end] {
+            let children = entries.prefix { $0.text[end] == byte }
+            entries = entries.dropFirst(children.count)
+            appendNode(firstByte: byte)
+            branches.append(Branch(entries: children, start: end + 1))
+            nodes[number].childCount += 1
+        }
+    }
+
+    /// The longest text of a set that the path begins with, of those with fewer bytes than `limit`.
+    func longest(_ path: Span<UInt8>, in set: Int, shorterThan limit: Int = .max) -> Found? {
         let nodes = nodes.span
         let pool = pool.span
-        let first = Int(bounds.span[set])
-        var low = first
-        var high = Int(bounds.span[set + 1])
-        // How many bytes the path shares with the text before `low` and with the one at `high`.
-        // Every text between shares as many as the less similar of the two: those are not compared again.
-        var lowCommon = 0
-        var highCommon = 0
-        while low < high {
-            let middle = (low + high) / 2
-            let node = nodes[middle]
-            let limit = min(Int(node.count), path.count)
-            var common = min(lowCommon, highCommon)
-            while common < limit, pool[Int(node.start) + common] == path[common] { common += 1 }
-            if common == limit ? limit < node.count : pool[Int(node.start) + common] > path[common] {
-                high = middle
-                highCommon = common
-            } else {
-                low = middle + 1
-                lowCommon = common
-            }
+        var found: Found?
+        var number = set
+        var end = 0
+        while number >= 0 {
+            let node = nodes[number]
+            let count = Int(node.count)
+            guard path.count - end >= count else { break }
+            var index = 0
+            while index < count, pool[Int(node.start) + index] == path[end + index] { index += 1 }
+            guard index == count else { break }
+            end += count
+            guard end < limit else { break }
+            if node.value >= 0 { found = Found(value: Int(node.value), count: end) }
+            guard end < path.count else { break }
+            number = child(of: node, path[end])
+            end += 1
         }
-        guard low > first else { return -1 }
-        var found = low - 1
-        while found >= 0, Int(nodes[found].count) > lowCommon { found = Int(nodes[found].parent) }
         return found
     }
 
-    /// The next shorter text that this one begins with; -1 if there is none.
-    func shorter(than number: Int) -> Int { Int(nodes.span[number].parent) }
-
-    func count(_ number: Int) -> Int { Int(nodes.span[number].count) }
+    /// -1: none has this first byte.
+    private func child(of node: Node, _ byte: UInt8) -> Int {
+        let firstBytes = firstBytes.span
+        var low = Int(node.firstChild)
+        let end = low + Int(node.childCount)
+        var high = end
+        while low < high {
+            let middle = (low + high) / 2
+            if firstBytes[middle] < byte { low = middle + 1 } else { high = middle }
+        }
+        return low < end && firstBytes[low] == byte ? low : -1
+    }
 }

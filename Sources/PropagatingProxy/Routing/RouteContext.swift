@@ -1,10 +1,17 @@
 // SPDX-License-Identifier: Apache-2.0
+import EventLoop
 import Propagation
 
-/// What one worker does with a request that matched one route. Constant after the configuration is loaded.
-final class RouteContext {
-    /// Number in the configuration counted over all listeners, from 1; 0 is none, for span records.
+/// The route a request matched.
+struct MatchedRoute {
+    /// The listener's.
+    let context: Lent<RouteContext>
+    /// In the configuration counted over all listeners, from 1; 0 is none, for span records.
     let number: UInt16
+}
+
+/// What one worker does with a request that matched a route. Constant after the configuration is loaded.
+final class RouteContext {
     /// `nil` for a route that answers by itself.
     let upstream: Upstream?
     /// The upstream's; `nil` unless it balances by hash.
@@ -25,33 +32,30 @@ final class RouteContext {
     let retry: RetryPolicy?
 
     /// - Parameter upstreams: one per upstream of the configuration, in order.
-    init(
-        _ route: Configuration.Route, number: UInt16, upstreams: [Upstream], _ configuration: Configuration
-    ) {
-        self.number = number
-        sampling = route.sampling
-        fixedReply = route.reply
-        retry = route.retry
-        switch route.rewrite {
+    init(_ action: Configuration.RouteAction, upstreams: [Upstream], _ configuration: Configuration) {
+        sampling = action.sampling
+        fixedReply = action.reply
+        retry = action.retry
+        switch action.rewrite {
         case .none: (pathReplacement, replacesWholePath, replacedPrefixCount) = ([], false, 0)
         case .path(let text): (pathReplacement, replacesWholePath, replacedPrefixCount) = (text, true, 0)
         case .prefix(let count, let text):
             (pathReplacement, replacesWholePath, replacedPrefixCount) = (text, false, count)
         }
-        if let index = route.upstream, upstreams.indices.contains(index) {
+        if let index = action.upstream, upstreams.indices.contains(index) {
             let target = configuration.upstreams[index]  // bounded: one upstream for each of the configuration
             upstream = upstreams[index]
-            responseMilliseconds = route.responseMilliseconds ?? upstreams[index].settings.responseMilliseconds
+            responseMilliseconds = action.responseMilliseconds ?? upstreams[index].settings.responseMilliseconds
             stickyKey = upstreams[index].stickyKey
             upstreamAuthority = target.authority
-            let rewritesHost = route.hostReplacement.isEmpty && target.host == .rewrite
-            hostReplacement = rewritesHost ? target.authority : route.hostReplacement
+            let rewritesHost = action.hostReplacement.isEmpty && target.host == .rewrite
+            hostReplacement = rewritesHost ? target.authority : action.hostReplacement
         } else {
             upstream = nil
-            responseMilliseconds = route.responseMilliseconds
+            responseMilliseconds = action.responseMilliseconds
             stickyKey = nil
             upstreamAuthority = []
-            hostReplacement = route.hostReplacement
+            hostReplacement = action.hostReplacement
         }
     }
 

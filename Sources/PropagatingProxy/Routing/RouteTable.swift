@@ -26,21 +26,20 @@ final class RouteTable {
     /// Groups are the routes with one and the same host pattern; group 0 is that of any host.
     private let hosts: TextIndex
     private let hasHosts: Bool
-    /// Exact paths by group, to lists of `exactRoutes`.
+    /// Exact paths by group, to their ``Candidates``.
     private let exactPaths: TextIndex
-    private let exactRoutes: RouteLists
-    /// One set per group; a prefix's number is that of its list in `prefixRoutes`.
+    private let hasExactPaths: Bool
+    /// One set per group; the values are ``Candidates``.
     private let prefixes: PrefixIndex
-    private let prefixRoutes: RouteLists
-    /// Positions in `patterns`, one list per group.
-    private let patternLists: RouteLists
-    private let patterns: [(PathPattern, route: Int)]
+    /// What those lead to that are not the number of one route.
+    private let lists: RouteLists
+    private let patterns: PatternRoutes
 
     /// - Parameter routes: of one listener, in file order.
     // bounded: groups and numbers are places in members and routes
     init(routes: [Configuration.Route]) {
         conditions = RouteConditions(routes)
-        var hosts = TextIndex(capacity: routes.count)
+        var hosts = TextIndex(capacity: routes.count { $0.match.host != nil })
         var members: [[Int]] = [[]]
         for (number, route) in routes.enumerated() {
             let group =
@@ -54,57 +53,42 @@ final class RouteTable {
         }
         self.hosts = hosts
         hasHosts = members.count > 1
-        (exactPaths, exactRoutes) = Self.exactPaths(members, of: routes)
-        (prefixes, prefixRoutes) = Self.prefixes(members, of: routes)
-        (patterns, patternLists) = Self.patterns(members, of: routes)
-    }
-
-    // bounded: numbers are places in routes
-    private static func prefixes(_ members: [[Int]], of routes: [Configuration.Route]) -> (PrefixIndex, RouteLists) {
-        var sets: [[[UInt8]]] = []
         var lists: [[Int]] = []
-        for numbers in members {
-            var byPrefix: [[UInt8]: [Int]] = [:]
-            for number in numbers {
-                if case .prefix(let text) = routes[number].match.path { byPrefix[text, default: []].append(number) }
-            }
-            let sorted = byPrefix.sorted { $0.key.lexicographicallyPrecedes($1.key) }
-            sets.append(sorted.map(\.key))
-            lists += sorted.map(\.value)
-        }
-        return (PrefixIndex(sets: sets), RouteLists(lists))
-    }
-
-    // bounded: numbers are places in routes
-    private static func patterns(
-        _ members: [[Int]], of routes: [Configuration.Route]
-    ) -> ([(PathPattern, route: Int)], RouteLists) {
-        var patterns: [(PathPattern, route: Int)] = []
-        let lists = members.map { numbers in
-            numbers.compactMap { number -> Int? in
-                guard case .regex(let text) = routes[number].match.path, let pattern = PathPattern(text) else {
-                    return nil
-                }
-                patterns.append((pattern, number))
-                return patterns.count - 1
-            }
-        }
-        return (patterns, RouteLists(lists))
-    }
-
-    // bounded: numbers are places in routes
-    private static func exactPaths(_ members: [[Int]], of routes: [Configuration.Route]) -> (TextIndex, RouteLists) {
-        var index = TextIndex(capacity: routes.count)
-        var found: [[Int]] = []
+        var exactPaths = TextIndex(capacity: routes.count { $0.match.path.isExact })
+        var prefixes: [[PrefixIndex.Entry]] = []
         for (group, numbers) in members.enumerated() {
-            for number in numbers {
-                guard case .exact(let text) = routes[number].match.path else { continue }
-                let position = index.insert(text, space: group, value: found.count)
-                if position == found.count { found.append([]) }
-                found[position].append(number)
+            let (byPath, byPrefix) = Self.byPath(numbers, of: routes)
+            for (text, numbers) in byPath {
+                let candidates = Candidates(numbers, of: routes, lists: &lists)
+                _ = exactPaths.insert(text, space: group, value: candidates.code)
+            }
+            prefixes.append(
+                byPrefix.sorted { $0.key.lexicographicallyPrecedes($1.key) }.map { text, numbers in
+                    PrefixIndex.Entry(text: text, value: Candidates(numbers, of: routes, lists: &lists).code)
+                })
+        }
+        hasExactPaths = !exactPaths.isEmpty
+        self.exactPaths = exactPaths
+        self.prefixes = PrefixIndex(sets: prefixes)
+        self.lists = RouteLists(lists)
+        patterns = PatternRoutes(members, of: routes)
+    }
+
+    /// Routes that have one path or prefix, in file order.
+    // bounded: numbers are places in routes
+    private static func byPath(
+        _ numbers: [Int], of routes: [Configuration.Route]
+    ) -> (exact: [[UInt8]: [Int]], prefix: [[UInt8]: [Int]]) {
+        var exact: [[UInt8]: [Int]] = [:]
+        var prefix: [[UInt8]: [Int]] = [:]
+        for number in numbers {
+            switch routes[number].match.path {
+            case .exact(let text): exact[text, default: []].append(number)
+            case .prefix(let text): prefix[text, default: []].append(number)
+            case .regex: break
             }
         }
-        return (index, RouteLists(found))
+        return (exact, prefix)
     }
 
     /// The index of the route for a request; `nil` if none matches.
@@ -137,32 +121,32 @@ final class RouteTable {
         _ group: Int, method: Span<UInt8>, path: Span<UInt8>, fields: borrowing FieldTable, bytes: Span<UInt8>,
         best: inout Best
     ) {
-        let exact = exactRoutes.isEmpty ? -1 : exactPaths.find(path, space: group)
+        let exact = hasExactPaths ? exactPaths.find(path, space: group) : -1
         if exact >= 0 {
-            let route = first(of: exact, in: exactRoutes, method: method, fields: fields, bytes: bytes)
+            let route = first(of: Candidates(code: exact), method: method, fields: fields, bytes: bytes)
             if route >= 0 { return best.offer(route, rank: Int.max) }
         }
         var prefix = prefixes.longest(path, in: group)
-        while prefix >= 0 {
-            let route = first(of: prefix, in: prefixRoutes, method: method, fields: fields, bytes: bytes)
-            if route >= 0 { return best.offer(route, rank: prefixes.count(prefix)) }
-            prefix = prefixes.shorter(than: prefix)
+        while let found = prefix {
+            let route = first(of: Candidates(code: found.value), method: method, fields: fields, bytes: bytes)
+            if route >= 0 { return best.offer(route, rank: found.count) }
+            prefix = prefixes.longest(path, in: group, shorterThan: found.count)
         }
         guard best.rank < 0 else { return }  // a regular expression would not go before it
-        for position in patternLists.range(of: group) {
-            let (pattern, route) = patterns[patternLists[position]]  // bounded: its lists hold places in patterns
-            if pattern.matches(path), conditions.hold(route, method: method, fields: fields, bytes: bytes) {
+        for position in patterns.range(of: group) where patterns.mayMatch(position, path) {
+            let route = patterns.route(position)
+            if conditions.hold(route, method: method, fields: fields, bytes: bytes), patterns.matches(position, path) {
                 return best.offer(route, rank: -1)
             }
         }
     }
 
-    /// The first of a list whose conditions hold; -1 if none.
+    /// The first candidate whose conditions hold; -1 if none.
     private func first(
-        of list: Int, in lists: borrowing RouteLists, method: Span<UInt8>, fields: borrowing FieldTable,
-        bytes: Span<UInt8>
+        of candidates: Candidates, method: Span<UInt8>, fields: borrowing FieldTable, bytes: Span<UInt8>
     ) -> Int {
-        for position in lists.range(of: list) {
+        if let route = candidates.soleRoute { return route }
+        for position in lists.range(of: candidates.list) {
             let route = lists[position]  // bounded: a position of the list
             if conditions.hold(route, method: method, fields: fields, bytes: bytes) { return route }
         }

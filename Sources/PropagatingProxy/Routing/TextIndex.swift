@@ -25,6 +25,8 @@ struct TextIndex: Sendable {
         slots = Array(repeating: Slot(hash: 0, space: 0, start: 0, count: 0, value: -1), count: size)
     }
 
+    var isEmpty: Bool { pool.isEmpty }
+
     /// The number of this text, which is `value` unless it was there before.
     mutating func insert(_ text: [UInt8], space: Int, value: Int) -> Int {
         let found = find(text.span, space: space)

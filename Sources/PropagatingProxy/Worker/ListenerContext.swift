@@ -33,17 +33,19 @@ final class ListenerContext {
     private let connectionLimit: Int
     private var connectionCount = 0
     private let table: RouteTable
-    private let routes: [RouteContext]
+    private let routes: RouteContexts
+    private let firstRoute: Int
     private let neverPaths: PathGlobTable
 
     /// - Parameters:
     ///   - tls: `nil` for plain text.
-    ///   - routes: one per route of the listener, in file order.
+    ///   - routes: those of the listener.
+    ///   - firstRoute: the number of the first of them, see ``MatchedRoute/number``.
     ///   - connectionLimit: open ones of this listener that this worker may have.
     ///   - wishesPerSecond: of outsiders, that this worker grants.
     init(
-        number: UInt16, _ listener: Configuration.Listener, tls: Published<ServerContext>?, routes: [RouteContext],
-        connectionLimit: Int, wishesPerSecond: Int, _ configuration: Configuration
+        number: UInt16, _ listener: Configuration.Listener, tls: Published<ServerContext>?, routes: RouteContexts,
+        firstRoute: Int, connectionLimit: Int, wishesPerSecond: Int, _ configuration: Configuration
     ) {
         trustedPeers = listener.trustedPeers
         outsiderWishes = RateLimiter(perSecond: wishesPerSecond)
@@ -68,6 +70,7 @@ final class ListenerContext {
         bodyLimit = configuration.limits.bodyBytes
         table = RouteTable(routes: listener.routes)
         self.routes = routes
+        self.firstRoute = firstRoute
         neverPaths = PathGlobTable(configuration.tracing.sampling.neverPaths)
     }
 
@@ -89,7 +92,7 @@ final class ListenerContext {
     /// - Parameter input: begins with the head; `fields` are its lines.
     func route(
         for head: RequestHead, in input: borrowing Buffer, fields: borrowing FieldTable
-    ) -> Lent<RouteContext>? {
+    ) -> MatchedRoute? {
         let bytes = input.readable
         let path = bytes.extracting(head.path.range).extracting(first: Int(head.pathCount))
         // An absolute-form target without a path is the root's, and so is `OPTIONS *` (RFC 9112 §3.2).
@@ -98,8 +101,8 @@ final class ListenerContext {
         let index =
             isRoot
             ? match(root.span, head, bytes: bytes, fields: fields) : match(path, head, bytes: bytes, fields: fields)
-        guard let index, routes.indices.contains(index) else { return nil }
-        return Lent(routes[index])
+        guard let index, let context = routes[index] else { return nil }
+        return MatchedRoute(context: Lent(context), number: UInt16(clamping: firstRoute + index))
     }
 
     private func match(

@@ -128,20 +128,17 @@ struct WorkerPlan: Sendable {
             defer { held = [] }
             return held
         }
-        var routeCount = 0
+        var firstRoute = 1
         var contexts: [(SharedDescriptor, ListenerContext)] = []
         for (number, listener) in configuration.listeners.enumerated() {
-            var routes: [RouteContext] = []
-            for route in listener.routes {
-                routeCount += 1
-                routes.append(
-                    RouteContext(route, number: UInt16(clamping: routeCount), upstreams: upstreams, configuration))
-            }
+            let routes = RouteContexts(listener.routes, upstreams: upstreams, configuration)
             let context = ListenerContext(
                 number: UInt16(clamping: number), listener, tls: tls.listeners[number], routes: routes,
+                firstRoute: firstRoute,
                 connectionLimit: listener.maximumConnections == 0 ? Int.max : share(listener.maximumConnections),
                 wishesPerSecond: rateShare(listener.outsiderSampledPerSecond), configuration)
             contexts.append((listeners[number], context))
+            firstRoute += routes.count
         }
         return contexts
     }

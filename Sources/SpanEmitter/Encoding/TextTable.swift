@@ -10,17 +10,22 @@ struct TextTable: Sendable {
     private let bytes: [UInt8]
     private let places: [Place]
 
-    init(_ texts: [String]) { self.init(texts.map { Array($0.utf8) }) }
+    init(_ texts: [String]) {
+        self.init(texts) { text, out in out.append(text) }
+    }
 
     /// - Parameter prepare: as which the texts are kept.
-    init(_ texts: [String], _ prepare: (Span<UInt8>, inout ByteWriter) -> Void) {
-        self.init(
-            texts.map { text in
-                let bytes = Array(text.utf8)
-                var out = ByteWriter()
-                prepare(bytes.span, &out)
-                return array(out.span)
-            })
+    init(_ texts: some Sequence<String>, _ prepare: (Span<UInt8>, inout ByteWriter) -> Void) {
+        var places: [Place] = []
+        var bytes = ByteWriter()
+        for text in texts {
+            let start = bytes.count
+            prepare(Array(text.utf8).span, &bytes)
+            places.append(
+                Place(start: UInt32(truncatingIfNeeded: start), count: UInt32(truncatingIfNeeded: bytes.count - start)))
+        }
+        self.bytes = array(bytes.span)
+        self.places = places
     }
 
     /// Rows of at most ``columnCount`` texts, to be asked for by row and column.

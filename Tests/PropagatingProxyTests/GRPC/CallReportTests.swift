@@ -25,7 +25,9 @@ struct CallReportTests {
                     MetricNames(routes: [], upstreams: [], upstreamErrors: [], localReplies: [])),
                 ring: SpanRing(capacity: 64), wakeReporter: try WakeUp(on: loop) {}.bell, log: log)
             listener = ListenerContext(
-                number: 0, configuration.listeners[0], tls: nil, routes: [], connectionLimit: 1, wishesPerSecond: 0,
+                number: 0, configuration.listeners[0], tls: nil,
+                routes: RouteContexts([], upstreams: [], configuration), firstRoute: 1, connectionLimit: 1,
+                wishesPerSecond: 0,
                 configuration
             )
             begin()

@@ -85,13 +85,90 @@ struct RouteTableTests {
             [UInt8(ascii: "/")]
                 + (0..<Int.random(in: 0...8, using: &random)).map { _ in letters.randomElement(using: &random) ?? 97 }
         }
-        let index = PrefixIndex(sets: [Set(texts).sorted { $0.lexicographicallyPrecedes($1) }])
+        let sorted = Set(texts).sorted { $0.lexicographicallyPrecedes($1) }
+        let entries = sorted.enumerated().map { PrefixIndex.Entry(text: $1, value: $0) }
+        let index = PrefixIndex(sets: [[], entries, []])
         for _ in 0..<2000 {
             let path = [UInt8(ascii: "/")] + (0..<10).map { _ in letters.randomElement(using: &random) ?? 97 }
-            let plain = texts.filter { path.starts(with: $0) }.map(\.count).max()
-            let found = index.longest(path.span, in: 0)
-            #expect((found < 0 ? nil : index.count(found)) == plain)
+            for limit in [Int.max, 4, 0] {
+                let plain = texts.filter { path.starts(with: $0) && $0.count < limit }.map(\.count).max()
+                let found = index.longest(path.span, in: 1, shorterThan: limit)
+                #expect(found?.count == plain)
+                if let found { #expect(sorted[found.value] == Array(path.prefix(found.count))) }
+            }
+            #expect(index.longest(path.span, in: 0) == nil)
         }
+    }
+
+    @Test("Prefixes of any length and with any bytes are found, and a path that ends within one is not")
+    func longPrefixes() throws {
+        let long = [UInt8](repeating: 97, count: 70_000)
+        let wide = (0...255).map { long + [UInt8($0)] }
+        let entries = ([long] + wide).enumerated().map { PrefixIndex.Entry(text: $1, value: $0) }
+        let index = PrefixIndex(sets: [entries])
+        for (value, text) in ([long] + wide).enumerated() {
+            let path = text + [0]
+            #expect(index.longest(path.span, in: 0)?.value == (value == 0 ? 1 : value))
+        }
+        #expect(index.longest(long.span, in: 0)?.count == 70_000)
+        for shorter in [Array(long.dropLast()), []] { #expect(index.longest(shorter.span, in: 0) == nil) }
+    }
+
+    @Test("Among nested prefixes the longest is taken whose conditions hold")
+    func nested() throws {
+        var matches = (1...4).map { prefix("/" + String(repeating: "a", count: $0)) }
+        for index in [0, 2, 3] { matches[index].methods = [Array("POST".utf8)] }
+        #expect(try find(matches, "/aaaaa") == 1)
+        #expect(try find(matches, "/aaaaa", method: "POST") == 3)
+        #expect(try find(matches, "/a") == nil)
+        #expect(try find(matches + [prefix("/aaa")], "/aaaa") == 4)
+        #expect(try find(matches + [prefix("/aaa")], "/aaa", method: "POST") == 2)
+    }
+
+    @Test("Regular expressions are tried in file order, whatever they begin with")
+    func patternOrder() throws {
+        let patterns = ["/b/.*", "/a.?/x", "/a/[xy]", "^/c$", "/(a|d)/y"].map { Match(path: .regex($0)) }
+        #expect(try find(patterns, "/a/x") == 1)
+        #expect(try find(patterns, "/a/y") == 2)
+        #expect(try find(patterns, "/d/y") == 4)
+        #expect(try find(patterns, "/c") == 3)
+        #expect(try find(patterns, "/e") == nil)
+    }
+
+    @Test(
+        "A pattern's beginning ends before what may be absent",
+        arguments: [
+            ("/api/v[0-9]+", "/api/v"), ("/a|/b", ""), ("/(a|b)/c", "/"), ("/ab*c", "/a"), ("/ab?c", "/a"),
+            ("/ab{0,1}c", "/a"), ("/ab+", "/a"), ("^/x$", "/x"), ("/a\\.b\\w", "/a.b"), ("(/a)", ""), ("/a)*b", ""),
+            ("/[(]a)*", ""), ("/a[|)]b", "/a"), ("/[[:digit:]]+", ""), ("/a/b", "/a/b"), ("/a^b", "/a"), ("/\\", "/"),
+            ("^*/a", ""), ("/é", "/"),
+        ])
+    func beginning(pattern: String, beginning: String) {
+        #expect(PatternBeginning.of(pattern) == Array(beginning.utf8))
+    }
+
+    @Test("No path that matches a pattern begins otherwise")
+    func beginningLaw() throws {
+        var random = SystemRandomNumberGenerator()
+        func text(_ letters: String, _ count: Int) -> String {
+            String((0..<count).map { _ in letters.randomElement(using: &random) ?? "a" })
+        }
+        var matchCount = 0
+        for _ in 0..<20_000 {
+            let written =
+                text("/aabb", Int.random(in: 0...3, using: &random))
+                + text("aab/^$.[]|()*+?{}\\1,", Int.random(in: 1...7, using: &random))
+            guard let pattern = PathPattern(written) else { continue }
+            let beginning = PatternBeginning.of(written)
+            guard !beginning.isEmpty else { continue }
+            for _ in 0..<20 {
+                let path = Array(text("/ab().|", Int.random(in: 0...5, using: &random)).utf8)
+                guard pattern.matches(path.span) else { continue }
+                matchCount += 1
+                #expect(path.starts(with: beginning), "\(written) \(String(decoding: path, as: UTF8.self))")
+            }
+        }
+        #expect(matchCount > 100)
     }
 
     @Test("Paths that are not sampled match whole, at their beginning or at their end")
