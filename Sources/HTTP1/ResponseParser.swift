@@ -89,24 +89,24 @@ extension Cursor {
     mutating func takeStatusLine(in bytes: Span<UInt8>) throws(SyntaxError) -> StatusLine? {
         let start = position
         guard let minorVersion = try takeVersion(in: bytes, malformed: .invalidStatusLine) else { return nil }
-        guard let delimiter = peek(in: bytes) else { return nil }
-        guard delimiter == space else { throw .invalidStatusLine }
-        skip(1)
+        let rest = bytes.extracting(position..<end)  // bounded: where the cursor is
+        guard !rest.isEmpty else { return nil }
+        guard rest[0] == space else { throw .invalidStatusLine }
         var status: UInt16 = 0
-        for _ in 0..<3 {
-            guard let digit = peek(in: bytes) else { return nil }
-            guard isDigit(digit) else { throw .invalidStatusLine }
-            status = status * 10 + UInt16(digit - UInt8(ascii: "0"))
-            skip(1)
+        for index in 1...3 {
+            guard index < rest.count else { return nil }
+            guard isDigit(rest[index]) else { throw .invalidStatusLine }
+            status = status &* 10 &+ UInt16(rest[index] &- UInt8(ascii: "0"))
         }
         guard status >= 100 else { throw .invalidStatusLine }
-        guard let afterCode = peek(in: bytes) else { return nil }
-        if afterCode == space { skip(1) }
-        let reason = afterCode == space ? takeValue(in: bytes) : position..<position
+        guard rest.count > 4 else { return nil }
+        let lacksSpace = rest[4] != space
+        skip(lacksSpace ? 4 : 5)
+        let reason = lacksSpace ? position..<position : takeValue(in: bytes)
         guard try takeLineEnd(in: bytes, otherwise: .invalidStatusLine) != nil else { return nil }
         return StatusLine(
             status: status, minorVersion: minorVersion, line: ByteRange(start..<position), reason: ByteRange(reason),
-            lacksSpace: afterCode != space)
+            lacksSpace: lacksSpace)
     }
 }
 

@@ -37,8 +37,8 @@ public struct Extraction: BitwiseCopyable {
         return true
     }
 
-    /// What the fields said, as far as the sender is trusted.
-    public func finish(trust: Trust) -> Extracted {
+    /// What the fields said, as far as the sender is trusted. Changes nothing; but a borrowed value would be copied, all of it.
+    public mutating func finish(trust: Trust) -> Extracted {
         guard trust != .none, !isEmpty else { return Extracted() }
         let extracted = read()
         return trust == .ids ? extracted.undecided : extracted

@@ -56,18 +56,13 @@ public enum Injection {
         _ context: TraceContext, _ emitsFlagsZero: Bool, into out: inout OutputSpan<UInt8>,
         _ lineWritten: (FieldName, inout OutputSpan<UInt8>) -> Void
     ) {
-        append("X-B3-TraceId: ", to: &out)
-        context.traceID.write(into: &out)
-        append("\r\n", to: &out)
+        let traceID = context.traceID
+        appendLine("X-B3-TraceId: ", high: traceID.isShort ? nil : traceID.high, low: traceID.low, to: &out)
         lineWritten(.traceID, &out)
-        append("X-B3-SpanId: ", to: &out)
-        appendHex(context.spanID.value, to: &out)
-        append("\r\n", to: &out)
+        appendLine("X-B3-SpanId: ", low: context.spanID.value, to: &out)
         lineWritten(.spanID, &out)
         if !context.parentID.isNone {
-            append("X-B3-ParentSpanId: ", to: &out)
-            appendHex(context.parentID.value, to: &out)
-            append("\r\n", to: &out)
+            appendLine("X-B3-ParentSpanId: ", low: context.parentID.value, to: &out)
             lineWritten(.parentSpanID, &out)
         }
         if context.sampling != .undecided {

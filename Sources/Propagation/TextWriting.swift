@@ -6,7 +6,7 @@
 /// Appends 16 lower-case digits; appends nothing when `out` has less room.
 @inline(__always)
 func appendHex(_ value: UInt64, to out: inout OutputSpan<UInt8>) {
-    let digits = hexDigits(value)
+    let digits = SIMD16(hexDigitsOf: value)
     guard out.freeCapacity >= 16 else { return }
     unsafe out.withUnsafeMutableBufferPointer { buffer, count in
         guard let base = buffer.baseAddress else { return }
@@ -14,6 +14,28 @@ func appendHex(_ value: UInt64, to out: inout OutputSpan<UInt8>) {
         count += 16
     }
 }
+
+/// Appends a line in one piece: `name` with its colon and blank, 16 or 32 digits, CRLF; appends nothing when `out` has
+/// less room.
+@inline(__always)
+func appendLine(_ name: StaticString, high: UInt64? = nil, low: UInt64, to out: inout OutputSpan<UInt8>) {
+    let nameCount = name.utf8CodeUnitCount
+    let lineCount = nameCount + (high == nil ? 16 : 32) + 2
+    guard out.freeCapacity >= lineCount else { return }
+    unsafe out.withUnsafeMutableBufferPointer { buffer, count in
+        guard let base = buffer.baseAddress else { return }
+        unsafe (base + count).update(from: name.utf8Start, count: nameCount)
+        let digits = unsafe UnsafeMutableRawPointer(base + count + nameCount)
+        let end = unsafe UnsafeMutableRawPointer(base + count + lineCount) - 2
+        if let high { unsafe digits.storeBytes(of: SIMD16(hexDigitsOf: high), as: SIMD16<UInt8>.self) }
+        unsafe (end - 16).storeBytes(of: SIMD16(hexDigitsOf: low), as: SIMD16<UInt8>.self)
+        unsafe end.storeBytes(of: lineEnd.littleEndian, as: UInt16.self)
+        count += lineCount
+    }
+}
+
+/// CRLF, the first byte in the lower half.
+private let lineEnd: UInt16 = 0x0A0D
 
 /// Appends 32 digits in groups of 8-4-4-4-12; appends nothing when `out` has less room.
 // bounded: vectors of two
@@ -26,8 +48,8 @@ func appendUUID(_ high: UInt64, _ low: UInt64, to out: inout OutputSpan<UInt8>) 
         func put(_ digits: UInt64, at offset: Int) {
             unsafe target.storeBytes(of: digits.littleEndian, toByteOffset: offset, as: UInt64.self)
         }
-        let first = unsafe unsafeBitCast(hexDigits(high), to: SIMD2<UInt64>.self)
-        let second = unsafe unsafeBitCast(hexDigits(low), to: SIMD2<UInt64>.self)
+        let first = unsafe unsafeBitCast(SIMD16(hexDigitsOf: high), to: SIMD2<UInt64>.self)
+        let second = unsafe unsafeBitCast(SIMD16(hexDigitsOf: low), to: SIMD2<UInt64>.self)
         put(first[0], at: 0)
         put(first[1], at: 9)
         put(first[1] >> 32, at: 14)
@@ -54,13 +76,16 @@ func append(_ text: StaticString, to out: inout OutputSpan<UInt8>) {
     }
 }
 
-/// The sixteen digits of `value`, the first one first.
-@inline(__always)
-private func hexDigits(_ value: UInt64) -> SIMD16<UInt8> {
-    let bytes = unsafe unsafeBitCast(value.bigEndian, to: SIMD8<UInt8>.self)
-    var nibbles = SIMD16<UInt8>()
-    nibbles.evenHalf = bytes &>> 4
-    nibbles.oddHalf = bytes & 0x0F
-    let isLetter = (nibbles &+ 6) &>> 4  // 1 or 0; comparisons of vectors are loops
-    return nibbles &+ UInt8(ascii: "0") &+ (0 &- isLetter) & 39  // "a" is 39 above "9" + 1
+extension SIMD16<UInt8> {
+    /// The sixteen lower-case digits of `value`, the first one first.
+    @inlinable
+    @inline(__always)
+    public init(hexDigitsOf value: UInt64) {
+        let bytes = unsafe unsafeBitCast(value.bigEndian, to: SIMD8<UInt8>.self)
+        var nibbles = SIMD16<UInt8>()
+        nibbles.evenHalf = bytes &>> 4
+        nibbles.oddHalf = bytes & 0x0F
+        let isLetter = (nibbles &+ 6) &>> 4  // 1 or 0; comparisons of vectors are loops
+        self = nibbles &+ UInt8(ascii: "0") &+ (0 &- isLetter) & 39  // "a" is 39 above "9" + 1
+    }
 }

@@ -246,11 +246,21 @@ struct EncodingTests {
         #expect(try Self.json(span).text == server)
     }
 
-    @Test("Addresses are written as they are read", arguments: ["0.0.0.1", "10.20.30.40", "127.0.0.1", "255.100.99.9"])
+    @Test(
+        "Addresses are written as they are read",
+        arguments: [
+            "0.0.0.1", "10.20.30.40", "127.0.0.1", "255.100.99.9", "2001:db8::1", "1:203:405:607:809:a0b:c0d:e0f",
+        ])
     func addresses(text: String) {
         var out = ByteWriter()
-        out.append(ipText: Self.endpoint(text, 1))
+        let endpoint = Self.endpoint(text, 1)
+        out.append(ipText: endpoint)
         #expect(String(decoding: array(out.span), as: UTF8.self) == text)
+        out.truncate(to: 0)
+        out.append(ipBytes: endpoint)
+        let again = EndpointAddress(SocketAddress(ip: out.span, port: 1))
+        for index in 0..<16 { #expect(again.ip[index] == endpoint.ip[index]) }
+        #expect(out.count == Int(endpoint.byteCount))
     }
 
     @Test("Every byte of text of every length is either plain in JSON or escaped")
@@ -265,6 +275,19 @@ struct EncodingTests {
                 let read = try JSONSerialization.jsonObject(with: Data(array(out.span))) as? [String]
                 #expect(read == [String(decoding: text, as: UTF8.self)])
             }
+        }
+    }
+
+    @Test("Text of every length is UTF-8 in protocol buffers, with its length before it", arguments: 0...200)
+    func everyLength(count: Int) {
+        for byte: UInt8 in [0x00, 0x61, 0x7F, 0x80, 0xFF] {
+            let text = [UInt8](repeating: 0x61, count: max(0, count - 1)) + (count > 0 ? [byte] : [])
+            var out = ByteWriter()
+            var expected = ByteWriter()
+            out.append(protoField: 2, text: text.span)
+            let utf8 = Array(String(decoding: text, as: UTF8.self).utf8)
+            expected.append(protoField: 2, ready: utf8.span)
+            #expect(array(out.span) == array(expected.span))
         }
     }
 }

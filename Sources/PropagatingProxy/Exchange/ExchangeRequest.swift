@@ -16,13 +16,10 @@ extension Exchange {
         guard let target = route.upstream else { return reply(.noAddress, to: downstream) }
         switch target.acquire(wish) {
         case .ready(let connection):
-            let isReused = connection.useCount > 0
-            worker.metrics.upstreamConnection(isReused: isReused)
-            adopt(connection)
+            adopt(connection, isReused: connection.useCount > 0)
             sendRequest(downstream, connection, route, headIsParsed: headIsParsed)
         case .connecting(let connection):
-            worker.metrics.upstreamConnection(isReused: false)
-            adopt(connection)
+            adopt(connection, isReused: false)
             connection.setDeadline(milliseconds: target.settings.connectMilliseconds)
         case .failed(let error, let pool):
             if let pool {
@@ -38,7 +35,8 @@ extension Exchange {
         }
     }
 
-    private func adopt(_ connection: UpstreamConnection) {
+    private func adopt(_ connection: UpstreamConnection, isReused: Bool) {
+        worker.metrics.upstreamConnection(isReused: isReused)
         upstream = connection
         connection.exchange = self
         wish.avoids = connection.endpointID

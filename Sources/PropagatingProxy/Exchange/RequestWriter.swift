@@ -24,8 +24,16 @@ enum RequestWriter {
         into out: inout OutputSpan<UInt8>
     ) {
         var notes = LineNotes(isWanted: toStream)
-        writeRequestLine(bytes, head: head, route: route, into: &out)
-        if !writeFields(bytes, head: head, fields: fields, route: route, notes, &lines, into: &out) {
+        let hasHost: Bool
+        if fields.count > 0, keepsRequestLine(head, route) {
+            let start = Int(head.methodText.start)
+            hasHost = writeFields(bytes, from: start, fields: fields, route: route, notes, &lines, into: &out)
+        } else {
+            writeRequestLine(bytes, head: head, route: route, into: &out)
+            let start = fields.count > 0 ? Int(fields[0].line.start) : 0
+            hasHost = writeFields(bytes, from: start, fields: fields, route: route, notes, &lines, into: &out)
+        }
+        if !hasHost {
             notes.begin(out)
             writeHost(bytes, head: head, route: route, into: &out)
             notes.end(.host, &lines, out)
@@ -77,12 +85,23 @@ enum RequestWriter {
         _ trace: TraceContext, _ formats: FormatList, _ traceState: borrowing TraceState, _ notes: inout LineNotes,
         _ lines: inout HeadLines, into out: inout OutputSpan<UInt8>
     ) {
+        guard notes.isWanted else {
+            Injection.write(trace, formats: formats, into: &out)
+            if formats.contains(.traceContext) { traceState.write(into: &out) }
+            return
+        }
         notes.begin(out)
         Injection.write(trace, formats: formats, into: &out) { field, out in
             notes.end(FieldKind(field), &lines, out)
             notes.begin(out)
         }
         if formats.contains(.traceContext), traceState.write(into: &out) { notes.end(.tracestate, &lines, out) }
+    }
+
+    /// Whether the request line goes on as it came, in one piece with the lines behind it: HTTP/1.1, with a path for its
+    /// target. The parser takes no other blanks in it than we would write.
+    private static func keepsRequestLine(_ head: RequestHead, _ route: RouteContext) -> Bool {
+        head.minorVersion == 1 && head.path == head.target && route.pathReplacement.isEmpty
     }
 
     private static func writeRequestLine(
@@ -105,14 +124,15 @@ enum RequestWriter {
 
     /// Copies runs of lines that go on as they came; a run ends where a line is left out or rewritten.
     ///
+    /// - Parameter start: where the first run begins: with the first line, or before it.
     /// - Returns: whether a Host was among them.
     // bounded: a run goes from line to line, in the order of the bytes
     private static func writeFields(
-        _ bytes: Span<UInt8>, head: RequestHead, fields: borrowing FieldTable, route: RouteContext,
+        _ bytes: Span<UInt8>, from start: Int, fields: borrowing FieldTable, route: RouteContext,
         _ notes: LineNotes, _ lines: inout HeadLines, into out: inout OutputSpan<UInt8>
     ) -> Bool {
         guard fields.count > 0 else { return false }
-        var run = fields[0].line.range.lowerBound
+        var run = start
         var hasHost = false
         let keepsHost = route.hostReplacement.isEmpty
         // All lines but the notable ones go on as they came, unless one was marked.

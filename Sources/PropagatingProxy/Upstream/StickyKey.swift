@@ -71,7 +71,8 @@ final class StickyKey {
     private static func hash(of peer: EndpointAddress) -> UInt64 {
         guard peer.byteCount > 0 else { return 0 }  // a unix socket
         var hash = StableHash()
-        for index in 0..<16 { hash.add(peer.ip[index]) }  // bounded: it has sixteen
+        let ip = peer.ip
+        for index in 0..<16 { hash.add(ip[index]) }  // bounded: it has sixteen
         return hash.value
     }
 }

@@ -13,11 +13,14 @@ extension ByteWriter {
 
     /// The address in network order, 4 or 16 bytes; nothing if there is none.
     mutating func append(ipBytes address: EndpointAddress) {
-        append(address.ip.span.extracting(first: Int(address.byteCount)))
+        if address.byteCount == 4 { return append(littleEndian: address.quad) }
+        let ip = address.ip
+        append(ip.span.extracting(first: Int(address.byteCount)))
     }
 }
 
 private func ip6Text(_ address: EndpointAddress) -> [UInt8] {
-    let socket = SocketAddress(ip: address.ip.span, port: 0)
+    let ip = address.ip
+    let socket = SocketAddress(ip: ip.span, port: 0)
     return [UInt8](capacity: 48) { socket.writeIP(into: &$0) }
 }

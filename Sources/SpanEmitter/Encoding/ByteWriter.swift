@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 import EventLoop
+import Propagation
 
 /// A growing run of bytes that encoders write into.
 ///
@@ -83,8 +84,17 @@ struct ByteWriter: ~Copyable {
         count += one + two + three
     }
 
-    /// Appends text if all of it is printable ASCII that JSON takes as it is; else nothing. Eight bytes at a time.
-    mutating func appendIfPlain(_ text: Span<UInt8>) -> Bool {
+    /// Appends text if all of it is printable ASCII that JSON takes as it is; else nothing.
+    mutating func appendIfPlain(_ text: Span<UInt8>) -> Bool { append(text, ifNone: oddBytes) }
+
+    /// Appends text if all of it is ASCII; else nothing.
+    mutating func appendIfASCII(_ text: Span<UInt8>) -> Bool { append(text) { $0 & highBits } }
+
+    /// Appends text if none of its bytes is odd; else nothing. Eight bytes at a time.
+    ///
+    /// - Parameter oddBytes: 0 if none of eight bytes is; a blank is not.
+    @inline(__always)
+    private mutating func append(_ text: Span<UInt8>, ifNone oddBytes: (UInt64) -> UInt64) -> Bool {
         let length = text.count
         reserve(length)
         let target = unsafe UnsafeMutableRawPointer(base + count)
@@ -151,7 +161,7 @@ struct ByteWriter: ~Copyable {
     @inline(__always)
     mutating func append(hex value: UInt64) {
         reserve(16)
-        unsafe UnsafeMutableRawPointer(base + count).storeBytes(of: hexDigits(value), as: SIMD2<UInt64>.self)
+        unsafe UnsafeMutableRawPointer(base + count).storeBytes(of: SIMD16(hexDigitsOf: value), as: SIMD16<UInt8>.self)
         count += 16
     }
 
@@ -241,12 +251,15 @@ struct ByteWriter: ~Copyable {
 
     @inline(never)
     private mutating func append(longVarint value: UInt64) {
+        reserve(10)
         var rest = value
         while rest >= 0x80 {
-            append(UInt8(truncatingIfNeeded: rest) | 0x80)
+            unsafe base[count] = UInt8(truncatingIfNeeded: rest) | 0x80  // bounded: room was reserved
+            count &+= 1
             rest >>= 7
         }
-        append(UInt8(truncatingIfNeeded: rest))
+        unsafe base[count] = UInt8(truncatingIfNeeded: rest)  // bounded: room was reserved
+        count &+= 1
     }
 
     /// Leaves room for the length of what comes next, which ``closeLength(at:)`` fills in.
@@ -316,23 +329,6 @@ func varintSize(_ value: Int) -> Int {
     return size
 }
 
-/// The sixteen digits of `value` as they lie in memory, eight in each half.
-@inline(__always)
-private func hexDigits(_ value: UInt64) -> SIMD2<UInt64> {
-    func each(_ bits: UInt64) -> SIMD2<UInt64> { SIMD2(repeating: bits) }
-    let bytes = value.bigEndian
-    var pairs = SIMD2(bytes & 0xFFFF_FFFF, bytes >> 32)
-    pairs = (pairs | pairs &<< each(16)) & each(0x0000_FFFF_0000_FFFF)
-    pairs = (pairs | pairs &<< each(8)) & each(0x00FF_00FF_00FF_00FF)
-    // The higher half of a byte is its first digit.
-    let low = each(0x000F_000F_000F_000F)
-    let nibbles = ((pairs &>> each(4)) & low) | ((pairs & low) &<< each(8))
-    let letters = ((nibbles &+ each(0x0606_0606_0606_0606)) &>> each(4)) & each(0x0101_0101_0101_0101)
-    let isLetter = (letters &<< each(8)) &- letters
-    // "a" is 39 above "9" + 1.
-    return nibbles &+ each(0x3030_3030_3030_3030) &+ (isLetter & each(0x2727_2727_2727_2727))
-}
-
 /// The eight digits of a number below 10^8 as they lie in memory, leading zeros included: halves,
 /// quarters and single digits are divided side by side in one word.
 @inline(__always)
@@ -350,12 +346,15 @@ private func decimalDigits(_ value: UInt32) -> UInt64 {
 @inline(__always)
 private func oddBytes(_ word: UInt64) -> UInt64 {
     let ones: UInt64 = 0x0101_0101_0101_0101
-    func hasZero(_ word: UInt64) -> UInt64 { (word &- ones) & ~word }
+    // A byte with a high bit is odd; of the others a subtraction sets it in those that are too small, or 0.
     let odd =
-        word | ((word &- ones &* 0x20) & ~word) | hasZero(word ^ ones &* 0x22) | hasZero(word ^ ones &* 0x5C)
-        | hasZero(word ^ ones &* 0x7F)
-    return odd & (ones &* 0x80)
+        word | (word &- ones &* 0x20) | ((word ^ ones &* 0x22) &- ones) | ((word ^ ones &* 0x5C) &- ones)
+        | ((word ^ ones &* 0x7F) &- ones)
+    return odd & highBits
 }
+
+/// Of eight bytes.
+private let highBits: UInt64 = 0x8080_8080_8080_8080
 
 func ends(_ text: Span<UInt8>, _ suffix: StaticString) -> Bool {
     let length = suffix.utf8CodeUnitCount

@@ -4,7 +4,7 @@
 extension ByteWriter {
     /// Appends text as UTF-8; what is not becomes U+FFFD. Protocol buffers demand it.
     mutating func append(text: Span<UInt8>) {
-        if isASCII(text) { append(text) } else { append(repaired(text)) }
+        if !appendIfASCII(text) { append(repaired(text)) }
     }
 
     /// Bytes ``append(text:)`` will write.

@@ -86,8 +86,9 @@ extension ByteWriter {
 
     mutating func append(protoField number: UInt64, text: Span<UInt8>) {
         append(protoTag: number, .bytes)
-        append(varint: UInt64(Self.textSize(text)))
+        let start = openLength(1)
         append(text: text)
+        closeLength(1, at: start)
     }
 
     /// Text that is UTF-8.
