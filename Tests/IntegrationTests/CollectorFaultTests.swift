@@ -65,7 +65,8 @@ struct CollectorFaultTests {
         gone.stop()
         let proxy = try proxy(upstream, gone.address, ", \(option)")
         try send(300, proxy)
-        let metrics = try proxy.metrics { SpanCounts($0).dropped > 0 && SpanCounts($0).started == 600 }
+        // Spans that wait for the reporter count as queued, too: it takes all of them within a second.
+        let metrics = try proxy.metrics { SpanCounts($0).started == 600 && SpanCounts($0).queued <= most }
         let spans = SpanCounts(metrics)
         #expect(spans.queued > 20 && spans.queued <= most, "\(spans)")
         #expect(spans.dropped == 600 - spans.queued, "\(spans)")
