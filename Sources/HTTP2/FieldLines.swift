@@ -12,6 +12,8 @@ struct FieldLines: ~Copyable {
     private static let capacity = 256
 
     let fields: UnsafeMutablePointer<nghttp2_nv>
+    /// Fields without a value, by ``FieldKind``: their names are in lower case, and stay where they are.
+    private let knownNames = unsafe Self.knownNames
     private(set) var count = 0
     /// The names of fields that differ in every request are in the peer's table, or on their way to it.
     private var hasTaughtNames = false
@@ -19,6 +21,20 @@ struct FieldLines: ~Copyable {
     init() { unsafe fields = .allocate(capacity: Self.capacity) }
 
     deinit { unsafe fields.deallocate() }
+
+    nonisolated(unsafe) private static let knownNames: UnsafeMutablePointer<nghttp2_nv> = {
+        let names = UnsafeMutablePointer<nghttp2_nv>.allocate(capacity: 256)
+        for raw in UInt8.min...(.max) {
+            let kind = FieldKind(rawValue: raw) ?? .other
+            let flags = NGHTTP2_NV_FLAG_NO_COPY_NAME.rawValue
+            let further = kind.isNeverTheSame ? NGHTTP2_NV_FLAG_NO_INDEX.rawValue : 0
+            unsafe (names + Int(raw)).initialize(
+                to: nghttp2_nv(
+                    name: UnsafeMutablePointer(mutating: kind.name.utf8Start), value: nil,
+                    namelen: kind.name.utf8CodeUnitCount, valuelen: 0, flags: UInt8(flags | further)))
+        }
+        return unsafe names
+    }()
 
     /// Where the head ends that begins the bytes, behind its empty line; `nil` if it does not.
     static func headEnd(of bytes: UnsafeBufferPointer<UInt8>) -> Int? {
@@ -53,6 +69,9 @@ struct FieldLines: ~Copyable {
     private mutating func take(
         _ lines: borrowing HeadLines, _ start: UnsafePointer<UInt8>, _ size: Int, keepsHost: Bool
     ) -> Bool {
+        // In HPACK's table they would take the place of fields that come again.
+        let flags = UInt8(NGHTTP2_NV_FLAG_NO_COPY_NAME.rawValue)
+        let everyFlag = hasTaughtNames ? .max : flags
         for index in 0..<lines.count {
             let line = lines[index]
             let (name, value) = (Int(line.nameStart), Int(line.valueStart))
@@ -69,10 +88,13 @@ struct FieldLines: ~Copyable {
                 }
             case _ where line.kind.isHopByHop && line.kind != .expect: break
             default:
-                let passes = hasTaughtNames && line.kind.isNeverTheSame
-                unsafe append(
-                    line.kind.name, start + value, valueCount,
-                    flags: passes ? UInt8(NGHTTP2_NV_FLAG_NO_INDEX.rawValue) : 0)
+                // bounded: one of each kind; the count was compared
+                var field = unsafe knownNames[Int(line.kind.rawValue)]
+                unsafe field.value = UnsafeMutablePointer(mutating: start + value)
+                unsafe field.valuelen = valueCount
+                unsafe field.flags &= everyFlag
+                unsafe fields[count] = field
+                count += 1
             }
         }
         return true

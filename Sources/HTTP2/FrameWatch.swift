@@ -18,6 +18,7 @@ struct FrameWatch: BitwiseCopyable {
 
     /// Bytes to pass over before the next frame header: the preface, then payloads.
     private var skip: Int
+    /// One that has not come whole.
     private var header = InlineArray<9, UInt8>(repeating: 0)
     private var headerCount = 0
 
@@ -55,9 +56,9 @@ struct FrameWatch: BitwiseCopyable {
                 continue
             }
             if headerCount == 0, bytes.count - index >= 9 {
-                for place in 0..<9 { header[place] = bytes[index + place] }  // bounded: just compared
+                let whole = bytes.extracting(index..<index + 9)  // bounded: just compared
                 index += 9
-                if let finding = judge(nowMicroseconds) { return finding }
+                if let finding = judge(whole, nowMicroseconds) { return finding }
                 continue
             }
             header[headerCount] = bytes[index]  // bounded: judged and set to 0 when it reaches 9
@@ -65,7 +66,8 @@ struct FrameWatch: BitwiseCopyable {
             index += 1
             guard headerCount == 9 else { continue }
             headerCount = 0
-            if let finding = judge(nowMicroseconds) { return finding }
+            let whole = header
+            if let finding = judge(whole.span, nowMicroseconds) { return finding }
         }
         return nil
     }
@@ -85,13 +87,13 @@ struct FrameWatch: BitwiseCopyable {
     }
 
     // bounded: nine bytes
-    private mutating func judge(_ now: UInt64) -> Finding? {
+    private mutating func judge(_ header: Span<UInt8>, _ now: UInt64) -> Finding? {
         let length = Int(header[0]) << 16 | Int(header[1]) << 8 | Int(header[2])
         let flags = header[4]
         skip = length
         switch header[3] {
         case 0x0: return judgeData(length, endsStream: flags & 1 != 0, now)
-        case 0x1: return judgeHeaders(streamID)
+        case 0x1: return judgeHeaders(streamID(header))
         case 0x2:
             priorityFrames += 1
             return priorityFrames > limits.priorityFrames + 10 * streams ? .exceeded(.priority) : nil
@@ -113,7 +115,7 @@ struct FrameWatch: BitwiseCopyable {
     }
 
     // bounded: nine bytes
-    private var streamID: UInt32 {
+    private func streamID(_ header: Span<UInt8>) -> UInt32 {
         (UInt32(header[5]) << 24 | UInt32(header[6]) << 16 | UInt32(header[7]) << 8 | UInt32(header[8])) & 0x7fff_ffff
     }
 
