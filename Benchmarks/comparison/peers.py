@@ -61,8 +61,8 @@ def knows(program, key):
 
 def ours_text(bed, ports, admin, variation, endless):
     """Our configuration. Variations: sampling (percent), encoding, collector (a port), workers, routes (YAML text of the h1 listener's list),
-    endpoints (list of host:port), keepalive (idle connections to the upstream), more (YAML text of further top-level keys). `endless` lets a
-    connection have as many requests as nginx's may."""
+    endpoints (list of host:port), keepalive (idle connections to the upstream), tracing (YAML text of further keys there), more (the same at the
+    top). `endless` lets a connection have as many requests as nginx's may."""
     kind, path = ENCODINGS[variation.get("encoding", "v2-json")]
     encoding = f', encoding: {variation.get("encoding", "v2-json")}' if kind == "zipkin" else ""
     collector = f'http://127.0.0.1:{variation.get("collector", bed.ports["sink"])}{path}'
@@ -81,6 +81,7 @@ upstreams:
 tracing:
   sampling: {{ percent: {variation.get("sampling", 100)} }}
   exporters: [ {{ {kind}: {{ endpoint: "{collector}"{encoding} }} }} ]
+  {variation.get("tracing", "")}
 admin: {{ address: "127.0.0.1:{admin}" }}
 log: {{ level: error }}
 {variation.get("more", "")}"""

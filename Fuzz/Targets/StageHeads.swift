@@ -36,7 +36,7 @@ extension Stage {
     ) -> [UInt8] {
         let listener = listeners[index]
         let bytes = input.readable
-        let route = listener.route(for: head, in: input, fields: worker.fields)?.context ?? routes[index][0]
+        let route = listener.route(for: head, in: input, fields: worker.fields)?.context.object ?? routes[index][0]
         _ = route.stickyKey?.hash(bytes, fields: worker.fields, peer: downstreams[index].peerEndpoint)
         let facts = RequestFacts(
             bytes, fields: &worker.fields, from: downstreams[index], listener: listener, worker: worker)

@@ -13,7 +13,7 @@ public final class BufferPool {
     /// Bytes of a page.
     public static let pageSize = 4096
     /// Spare blocks that are kept in any case.
-    private static let spareCount = 128
+    private static let fewSpares = 128
     /// Above so many, only those are kept that hold little memory, and as many as ``keepSpares(_:)`` asks for.
     private static let mostSpares = 2048
     private static let littlePages = 2
@@ -23,7 +23,9 @@ public final class BufferPool {
     private static let colourSize = 256
     private var nextColour = 0
 
-    private var spares: [UnsafeMutablePointer<UInt8>] = unsafe []
+    /// The first ``spareCount`` of room for ``mostSpares``.
+    private let spares: UnsafeMutablePointer<UnsafeMutablePointer<UInt8>>
+    private var spareCount = 0
     private var wantedSpares = 0
     private let limit: Int
     private let pageLimit: Int
@@ -47,7 +49,7 @@ public final class BufferPool {
         self.limit = limit
         pageLimit = pages
         tightMark = pages == .max ? .max : pages * 9 / 10
-        unsafe spares.reserveCapacity(Self.spareCount)
+        unsafe spares = .allocate(capacity: Self.mostSpares)
     }
 
     /// A block of ``blockSize`` bytes of any content, or `nil` when the bound is reached.
@@ -56,9 +58,10 @@ public final class BufferPool {
             refusedCount += 1
             return nil
         }
-        if let block = unsafe spares.popLast() {
+        if spareCount > 0 {
+            spareCount -= 1
             inUse += 1
-            return unsafe block
+            return unsafe spares[spareCount]
         }
         guard let block = unsafe map() else {
             refusedCount += 1
@@ -89,15 +92,17 @@ public final class BufferPool {
     func give(_ block: UnsafeMutablePointer<UInt8>, pages: Int = 1) {
         inUse -= 1
         furtherPages -= pages - 1
-        let most = pages > Self.littlePages ? Self.spareCount : min(Self.spareCount + wantedSpares, Self.mostSpares)
-        if unsafe spares.count < most {
-            unsafe spares.append(block)
+        let most = pages > Self.littlePages ? Self.fewSpares : min(Self.fewSpares + wantedSpares, Self.mostSpares)
+        if spareCount < most {
+            unsafe spares[spareCount] = block
+            spareCount += 1
         } else {
             unsafe unmap(block)
         }
     }
 
     deinit {
-        while let block = unsafe spares.popLast() { unsafe unmap(block) }
+        for index in 0..<spareCount { unsafe unmap(spares[index]) }
+        unsafe spares.deallocate()
     }
 }

@@ -15,8 +15,10 @@ final class TimerWheel {
     private static let slotCount = 512
     /// How many sockets are told in one turn of the loop.
     static let turnLimit = 4
-    /// In place of a slot: due, and waits in ``due``.
-    private static let isDue: Int32 = -2
+    /// In place of the tick of a slot: in none.
+    private static let unfiled = UInt32.max
+    /// In place of the tick of a slot: due, and waits in ``due``.
+    private static let isDue = UInt32.max - 1
 
     /// A place in the wheel; -1 is none.
     typealias Index = Int32
@@ -27,8 +29,8 @@ final class TimerWheel {
         var socket: Unmanaged<Socket>?
         /// The tick it expires in; 0 is never.
         var deadline: UInt32
-        /// The slot it is filed in; -1 is none, ``TimerWheel/isDue`` one of ``TimerWheel/due``.
-        var slot: Int32
+        /// When the slot it is filed in comes up, or ``TimerWheel/unfiled``, or ``TimerWheel/isDue``.
+        var tick: UInt32
         var next: Index
         var previous: Index
     }
@@ -53,7 +55,7 @@ final class TimerWheel {
 
     func add(_ socket: Socket) -> Index {
         let entry = unsafe Entry(
-            socket: Unmanaged.passUnretained(socket), deadline: 0, slot: -1, next: -1, previous: -1)
+            socket: Unmanaged.passUnretained(socket), deadline: 0, tick: Self.unfiled, next: -1, previous: -1)
         if let index = freeIndices.popLast() {
             entries[Int(index)] = entry
             return index
@@ -64,7 +66,7 @@ final class TimerWheel {
 
     func remove(_ index: Index) {
         unlink(index)
-        entries[Int(index)].slot = -1
+        entries[Int(index)].tick = Self.unfiled
         unsafe entries[Int(index)].socket = nil
         freeIndices.append(index)
     }
@@ -80,9 +82,8 @@ final class TimerWheel {
         // the next turn may come late, as far as into the tick after.
         let ticks = (milliseconds + Self.tickMilliseconds - 1) / Self.tickMilliseconds + 2
         let deadline = now &+ UInt32(clamping: ticks)
-        let filed = entries[Int(index)]
         entries[Int(index)].deadline = deadline
-        guard filed.slot < 0 || tick(ofSlot: filed.slot) > deadline else { return }
+        guard entries[Int(index)].tick > deadline else { return }  // else its slot comes up in time
         unlink(index)
         file(index)
     }
@@ -105,8 +106,8 @@ final class TimerWheel {
             let index = due[nextDue]
             nextDue += 1
             // Since it became due it may have been moved, cleared or removed.
-            guard entries[Int(index)].slot == Self.isDue else { continue }
-            entries[Int(index)].slot = -1
+            guard entries[Int(index)].tick == Self.isDue else { continue }
+            entries[Int(index)].tick = Self.unfiled
             guard entries[Int(index)].deadline != 0 else { continue }
             entries[Int(index)].deadline = 0
             told += 1
@@ -126,24 +127,18 @@ final class TimerWheel {
             if entry.deadline > now {
                 file(index)
             } else {
-                entries[Int(index)].slot = Self.isDue
+                entries[Int(index)].tick = Self.isDue
                 due.append(index)
             }
         }
     }
 
-    /// The next tick at which a slot comes up.
-    private func tick(ofSlot slot: Int32) -> UInt32 {
-        let distance = (Int(slot) - Int(now) % Self.slotCount + Self.slotCount) % Self.slotCount
-        return now + UInt32(distance == 0 ? Self.slotCount : distance)
-    }
-
     /// Files an entry under its deadline, or as far ahead as the wheel reaches.
     private func file(_ index: Index) {
-        let deadline = min(max(entries[Int(index)].deadline, now + 1), now + UInt32(Self.slotCount - 1))
-        let slot = Int(deadline) % Self.slotCount
+        let tick = min(max(entries[Int(index)].deadline, now + 1), now + UInt32(Self.slotCount - 1))
+        let slot = Int(tick) % Self.slotCount
         let head = slots[slot]
-        entries[Int(index)].slot = Int32(slot)
+        entries[Int(index)].tick = tick
         entries[Int(index)].previous = -1
         entries[Int(index)].next = head
         if head >= 0 { entries[Int(head)].previous = index }
@@ -152,13 +147,13 @@ final class TimerWheel {
 
     private func unlink(_ index: Index) {
         let entry = entries[Int(index)]
-        guard entry.slot >= 0 else { return }
+        guard entry.tick < Self.isDue else { return }
         if entry.previous >= 0 {
             entries[Int(entry.previous)].next = entry.next
         } else {
-            slots[Int(entry.slot)] = entry.next
+            slots[Int(entry.tick) % Self.slotCount] = entry.next
         }
         if entry.next >= 0 { entries[Int(entry.next)].previous = entry.previous }
-        entries[Int(index)].slot = -1
+        entries[Int(index)].tick = Self.unfiled
     }
 }

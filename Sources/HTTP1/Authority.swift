@@ -13,10 +13,17 @@ public func isHost(_ bytes: Span<UInt8>) -> Bool {
         guard index < bytes.count, isIPv6Address(bytes.extracting(1..<index)) else { return false }
         index += 1
     } else {
-        while index < bytes.count, ByteClass.registeredName.contains(bytes[index]) {
-            if bytes[index] == UInt8(ascii: "%"), !isEscape(at: index, in: bytes) { return false }
-            index += 1
+        var rest = bytes
+        while rest.count >= 8 {
+            let count = Word(rest).countBeforeRareInHost
+            rest = rest.extracting(droppingFirst: count)
+            if count < 8 { break }
         }
+        while !rest.isEmpty, ByteClass.registeredName.contains(rest[0]) {
+            if rest[0] == UInt8(ascii: "%"), !isEscape(at: bytes.count - rest.count, in: bytes) { return false }
+            rest = rest.extracting(droppingFirst: 1)
+        }
+        index = bytes.count - rest.count
         guard index > 0, index <= maximumNameBytes else { return false }
     }
     guard index < bytes.count else { return true }
@@ -30,8 +37,9 @@ private func isPort(_ digits: Span<UInt8>) -> Bool {
     guard 1...5 ~= digits.count else { return false }
     var port = 0
     for index in digits.indices {
-        guard isDigit(digits[index]) else { return false }
-        port = port * 10 + Int(digits[index] - UInt8(ascii: "0"))
+        let digit = digits[index] &- UInt8(ascii: "0")
+        guard digit < 10 else { return false }
+        port = port &* 10 &+ Int(digit)  // five digits at most
     }
     return 1...65_535 ~= port
 }

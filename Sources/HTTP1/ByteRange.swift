@@ -20,6 +20,12 @@ public struct ByteRange: BitwiseCopyable, Equatable, Sendable {
         count = UInt32(truncatingIfNeeded: range.count)
     }
 
+    /// Of two numbers that are not negative.
+    init(at start: Int, count: Int) {
+        self.start = UInt32(truncatingIfNeeded: start)
+        self.count = UInt32(truncatingIfNeeded: count)
+    }
+
     public var range: Range<Int> { Int(start)..<Int(start) + Int(count) }
     public var isEmpty: Bool { count == 0 }
     /// The offset just after the last byte.

@@ -24,43 +24,34 @@ struct Cursor: BitwiseCopyable {
         return start..<position
     }
 
-    @inline(__always)
-    mutating func takeBlanks(in bytes: Span<UInt8>) {
-        while position < end, isBlank(bytes[position]) { position += 1 }
-    }
-
     /// Everything up to the first control byte other than a tab (RFC 9110 §5.5).
-    @inline(__always)
     mutating func takeValue(in bytes: Span<UInt8>) -> Range<Int> {
         let start = position
-        var place = start  // a step in a register, not in memory
-        while true {
-            while end &- place >= 8 {
-                let count = Word(bytes, at: place).countBeforeControl
-                place &+= count
-                if count < 8 { break }
-            }
-            // Mostly the line's end.
-            guard place < end, bytes[place] != carriageReturn, isFieldValueByte(bytes[place]) else { break }
-            place &+= 1
-        }
-        position = place
-        return start..<place
+        var rest = bytes.extracting(start..<end)
+        dropValue(&rest)
+        position = end - rest.count
+        return start..<position
     }
 
-    /// `tchar`s (RFC 9110 §5.6.2); most names are letters, hyphens and digits.
-    @inline(__always)
-    mutating func takeToken(in bytes: Span<UInt8>) -> Range<Int> {
+    /// The bytes of a request target (RFC 3986 §2).
+    ///
+    /// - Returns: where they are, and whether there is neither `?` nor `%` among them.
+    mutating func takeTarget(in bytes: Span<UInt8>) -> (Range<Int>, isPlain: Bool) {
         let start = position
-        var place = start
-        while end &- place >= 8 {
-            let count = Word(bytes, at: place).countBeforeRareInName
-            place &+= count
-            if count < 8 { break }
+        var rest = bytes.extracting(start..<end)
+        var isPlain = true
+        while true {
+            while rest.count >= 8 {
+                let count = Word(rest).countBeforeRareInPath
+                rest = rest.extracting(droppingFirst: count)
+                if count < 8 { break }
+            }
+            guard !rest.isEmpty, ByteClass.target.contains(rest[0]) else { break }
+            if rest[0] == UInt8(ascii: "?") || rest[0] == UInt8(ascii: "%") { isPlain = false }
+            rest = rest.extracting(droppingFirst: 1)
         }
-        while place < end, bytes[place] != colon, ByteClass.token.contains(bytes[place]) { place &+= 1 }
-        position = place
-        return start..<place
+        position = end - rest.count
+        return (start..<position, isPlain)
     }
 
     /// CRLF and nothing else (RFC 9112 §2.2).
@@ -96,29 +87,72 @@ struct Cursor: BitwiseCopyable {
         return minor - UInt8(ascii: "0")
     }
 
-    /// `name: value` and its line end; the value without surrounding blanks (RFC 9112 §5).
+    /// `name: value` and its line end; the value without surrounding blanks (RFC 9112 §5). ``end`` is that of the bytes.
     @inline(__always)
     mutating func takeFieldLine(in bytes: Span<UInt8>) throws(SyntaxError) -> FieldTable.Field? {
         let start = position
-        let name = takeToken(in: bytes)
-        guard let delimiter = peek(in: bytes) else { return nil }
-        guard delimiter == colon, !name.isEmpty else { throw nameError(name, delimiter) }
-        position += 1
-        takeBlanks(in: bytes)
-        let value = takeValue(in: bytes)
-        guard try takeLineEnd(in: bytes, otherwise: .invalidFieldValue) != nil else { return nil }
-        var valueEnd = value.upperBound
-        while valueEnd > value.lowerBound, isBlank(bytes[valueEnd - 1]) { valueEnd -= 1 }
-        let kind = FieldKind(ByteRange(name), in: bytes)
+        let line = bytes.extracting(droppingFirst: start)
+        var rest = line
+        dropName(&rest)
+        let nameCount = line.count &- rest.count
+        guard !rest.isEmpty else { return nil }
+        guard rest[0] == colon, nameCount > 0 else { throw nameError(nameCount, rest[0]) }
+        rest = rest.extracting(droppingFirst: 1)
+        while !rest.isEmpty, isBlank(rest[0]) { rest = rest.extracting(droppingFirst: 1) }
+        let value = rest
+        dropValue(&rest)
+        guard !rest.isEmpty else { return nil }
+        guard rest[0] == carriageReturn else { throw rest[0] == lineFeed ? .invalidLineEnd : .invalidFieldValue }
+        guard rest.count >= 2 else { return nil }
+        guard rest[1] == lineFeed else { throw .invalidLineEnd }
+        var valueCount = value.count &- rest.count
+        while valueCount > 0, isBlank(value[valueCount &- 1]) { valueCount &-= 1 }
+        let lineCount = line.count &- rest.count &+ 2
+        position = start &+ lineCount
+        let kind = FieldKind(line, count: nameCount)
         return FieldTable.Field(
-            name: ByteRange(name), value: ByteRange(value.lowerBound..<valueEnd), line: ByteRange(start..<position),
+            line: ByteRange(at: start, count: lineCount), nameCount: UInt32(truncatingIfNeeded: nameCount),
+            value: ByteRange(at: start &+ line.count &- value.count, count: valueCount),
             kind: kind, isForwarded: !kind.isHopByHop)
     }
 
     @inline(never)
-    private func nameError(_ name: Range<Int>, _ delimiter: UInt8) -> SyntaxError {
+    private func nameError(_ nameCount: Int, _ delimiter: UInt8) -> SyntaxError {
         guard delimiter != lineFeed else { return .invalidLineEnd }
         guard isBlank(delimiter) else { return .invalidFieldName }
-        return name.isEmpty ? .foldedField : .blankBeforeColon
+        return nameCount == 0 ? .foldedField : .blankBeforeColon
+    }
+}
+
+// The bytes that are left are a span that grows shorter: of an index the compiler would have to ask at each step whether
+// it is still inside.
+
+/// `tchar`s (RFC 9110 §5.6.2); most names are letters, hyphens and digits.
+@inline(__always)
+@_lifetime(rest: copy rest)
+private func dropName(_ rest: inout Span<UInt8>) {
+    while rest.count >= 8 {
+        let count = Word(rest).countBeforeRareInName
+        rest = rest.extracting(droppingFirst: count)
+        if count < 8 { break }
+    }
+    while !rest.isEmpty, rest[0] != colon, ByteClass.token.contains(rest[0]) {
+        rest = rest.extracting(droppingFirst: 1)
+    }
+}
+
+/// Everything up to the first control byte other than a tab (RFC 9110 §5.5).
+@inline(__always)
+@_lifetime(rest: copy rest)
+private func dropValue(_ rest: inout Span<UInt8>) {
+    while true {
+        while rest.count >= 8 {
+            let count = Word(rest).countBeforeControl
+            rest = rest.extracting(droppingFirst: count)
+            if count < 8 { break }
+        }
+        // Mostly the line's end.
+        guard !rest.isEmpty, rest[0] != carriageReturn, isFieldValueByte(rest[0]) else { return }
+        rest = rest.extracting(droppingFirst: 1)
     }
 }

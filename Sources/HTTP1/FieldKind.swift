@@ -20,30 +20,30 @@ public enum FieldKind: UInt8, BitwiseCopyable, Sendable {
 
     /// `name` holds only `tchar`s. Names are compared in any case (RFC 9110 §5.1).
     public init(name: Span<UInt8>) {
-        self.init(ByteRange(0..<name.count), in: name)
+        self.init(name, count: name.count)
     }
 
-    /// `name` holds `tchar`s.
+    /// The first `count` bytes are `tchar`s.
     @inline(__always)
-    init(_ name: ByteRange, in bytes: Span<UInt8>) {
+    init(_ bytes: Span<UInt8>, count: Int) {
         // bounded: by the name
-        guard name.count > 1, Self.mayBeKnown(count: name.count, first: bytes[Int(name.start)]) else {
+        guard count > 1, !bytes.isEmpty, Self.mayBeKnown(count: count, first: bytes[0]) else {
             self = .other
             return
         }
-        self = Self.named(NameWords(bytes, name), count: name.count)
+        self = Self.named(NameWords(bytes, count), count: count)
     }
 
     /// Whether a name of so many bytes that begins so may be one of ours: those of most fields are told apart by that.
     @inline(__always)
-    private static func mayBeKnown(count: UInt32, first: UInt8) -> Bool {
+    private static func mayBeKnown(count: Int, first: UInt8) -> Bool {
         let letter = UInt32(first | 0x20) &- 0x61
         return letter < 26 && initials(count) &>> letter & 1 != 0
     }
 
     /// The first letters of the names of so many bytes, "a" in the lowest bit.
     @inline(__always)
-    private static func initials(_ count: UInt32) -> UInt32 {
+    private static func initials(_ count: Int) -> UInt32 {
         switch count {
         case 2: bits("tb")
         case 3: bits("v")
@@ -73,7 +73,7 @@ public enum FieldKind: UInt8, BitwiseCopyable, Sendable {
         return bits
     }
 
-    private static func named(_ name: NameWords, count: UInt32) -> FieldKind {
+    private static func named(_ name: NameWords, count: Int) -> FieldKind {
         switch count {
         case 2:
             if name.first == Word("te") { return .te }
@@ -199,6 +199,9 @@ extension FieldKind {
         default: false
         }
     }
+
+    /// Says how the message is framed or where it goes, or is meant for this hop: ``FieldSummary`` takes note of it.
+    var isNoted: Bool { self == .host || self == .contentLength || isHopByHop }
 
     /// Connection may not take these away from the upstream: they carry routing, framing, credentials
     /// or what a proxy vouches for, and no peer has a reason to call them hop-by-hop.

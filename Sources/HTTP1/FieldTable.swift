@@ -8,20 +8,22 @@ public struct FieldTable: ~Copyable {
     public static let capacity = 100
 
     public struct Field: BitwiseCopyable, Equatable, Sendable {
-        public var name: ByteRange
-        /// Without surrounding blanks.
-        public var value: ByteRange
         /// From the name to the end of the CRLF.
         public var line: ByteRange
+        var nameCount: UInt32
+        /// Without surrounding blanks.
+        public var value: ByteRange
         public var kind: FieldKind
         /// `false` for hop-by-hop fields, those nominated by Connection, and those marked removed.
         public var isForwarded: Bool
         /// Where the next one is whose kind is not ``FieldKind/other``; not below the count if there is none.
         public internal(set) var nextNotable = UInt8(capacity)
+
+        public var name: ByteRange { ByteRange(start: line.start, count: nameCount) }
     }
 
     @usableFromInline var storage = [Field](
-        repeating: Field(name: .empty, value: .empty, line: .empty, kind: .other, isForwarded: false), count: capacity)
+        repeating: Field(line: .empty, nameCount: 0, value: .empty, kind: .other, isForwarded: false), count: capacity)
     public internal(set) var count = 0
     /// The first line whose kind is not ``FieldKind/other``; not below ``count`` if there is none. Most heads have few.
     public internal(set) var firstNotable = capacity

@@ -97,10 +97,9 @@ extension FieldTable {
             // Up to the next one: the text may have a blank behind the value.
             let end = index + 1 < lines.count ? Int(lines[index + 1].nameStart) : lines.headCount - 2
             let field = Field(
-                name: ByteRange(start: start, count: UInt32(line.nameCount)), value: value,
                 line: ByteRange(start: start, count: UInt32(truncatingIfNeeded: end) &- start),
-                kind: line.kind, isForwarded: !line.kind.isHopByHop)
-            try summary.note(field, in: bytes, ofRequest: isRequest)
+                nameCount: UInt32(line.nameCount), value: value, kind: line.kind, isForwarded: !line.kind.isHopByHop)
+            if line.kind.isNoted { try summary.note(field, in: bytes, ofRequest: isRequest) }
             try append(field, limit: limit)
         }
     }

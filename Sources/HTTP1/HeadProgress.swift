@@ -56,7 +56,7 @@ extension Cursor {
             }
             guard let field = try takeFieldLine(in: bytes) else { return false }
             // Most fields mean nothing to a proxy.
-            if field.kind != .other { try summary.note(field, in: bytes, ofRequest: isRequest) }
+            if field.kind.isNoted { try summary.note(field, in: bytes, ofRequest: isRequest) }
             guard filled < limit else { throw .tooManyFields }
             if field.kind != .other {
                 if last < filled {

@@ -5,8 +5,11 @@ public enum Method: UInt8, BitwiseCopyable, Sendable {
     case get, head, post, put, delete, connect, options, trace, patch, other
 
     /// Case-sensitive (RFC 9110 §9.1).
-    public init(_ bytes: Span<UInt8>) {
-        switch bytes.count <= 8 ? Word(bytes, at: 0, count: bytes.count) : Word("") {
+    public init(_ bytes: Span<UInt8>) { self.init(bytes, at: 0..<bytes.count) }
+
+    /// The range lies in the bytes.
+    init(_ bytes: Span<UInt8>, at range: Range<Int>) {
+        switch range.count <= 8 ? Word(bytes, at: range.lowerBound, count: range.count) : Word("") {
         case Word("GET"): self = .get
         case Word("HEAD"): self = .head
         case Word("POST"): self = .post

@@ -6,19 +6,18 @@ struct NameWords: BitwiseCopyable {
     let second: Word
     let third: Word
 
-    /// The name has 2 to 24 bytes.
+    /// The name is the first 2 to 24 bytes.
     // bounded: by the name
     @inline(__always)
-    init(_ bytes: Span<UInt8>, _ name: ByteRange) {
-        let (start, count) = (Int(name.start), Int(name.count))
+    init(_ bytes: Span<UInt8>, _ count: Int) {
         guard count >= 8 else {
-            first = folded(Word(bytes, at: start, count: count), count)
+            first = folded(Word(bytes, at: 0, count: count), count)
             (second, third) = (Word(bits: 0), Word(bits: 0))
             return
         }
-        first = folded(Word(bytes, at: start), 8)
-        second = count > 8 ? tail(bytes, end: start + min(count, 16), count: min(count, 16) - 8) : Word(bits: 0)
-        third = count > 16 ? tail(bytes, end: start + min(count, 24), count: min(count, 24) - 16) : Word(bits: 0)
+        first = folded(Word(bytes, at: 0), 8)
+        second = count > 8 ? tail(bytes, end: min(count, 16), count: min(count, 16) - 8) : Word(bits: 0)
+        third = count > 16 ? tail(bytes, end: min(count, 24), count: min(count, 24) - 16) : Word(bits: 0)
     }
 }
 

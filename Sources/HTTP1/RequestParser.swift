@@ -82,6 +82,8 @@ struct RequestLine: BitwiseCopyable {
     var method: Method
     var methodText: ByteRange
     var target: ByteRange
+    /// It has neither `?` nor `%`.
+    var isPlainTarget: Bool
     var minorVersion: UInt8
 }
 
@@ -99,7 +101,7 @@ extension Cursor {
         guard let afterMethod = peek(in: bytes) else { return nil }
         guard afterMethod == space, !methodText.isEmpty else { throw .invalidMethod }
         skip(1)
-        let target = take(.target, in: bytes)
+        let (target, isPlain) = takeTarget(in: bytes)
         guard target.count <= limits.targetBytes else { throw .targetTooLong }
         guard let afterTarget = peek(in: bytes) else { return nil }
         guard !target.isEmpty, afterTarget == space else {
@@ -109,11 +111,12 @@ extension Cursor {
         guard let minorVersion = try takeVersion(in: bytes),
             try takeLineEnd(in: bytes, otherwise: .invalidVersion) != nil
         else { return nil }
-        let method = Method(bytes.extracting(methodText))  // bounded: where the cursor has been
+        let method = Method(bytes, at: methodText)
         guard method != .connect else { throw .connectRefused }
         guard method != .trace else { throw .traceRefused }
         return RequestLine(
-            method: method, methodText: ByteRange(methodText), target: ByteRange(target), minorVersion: minorVersion)
+            method: method, methodText: ByteRange(methodText), target: ByteRange(target), isPlainTarget: isPlain,
+            minorVersion: minorVersion)
     }
 }
 
@@ -121,7 +124,8 @@ private func requestHead(
     _ line: RequestLine, _ summary: FieldSummary, length: Int, takesHTTPS: Bool, in bytes: Span<UInt8>,
     fields: inout FieldTable
 ) throws(SyntaxError) -> RequestHead {
-    let target = try RequestTarget(line.target.range, method: line.method, takesHTTPS: takesHTTPS, in: bytes)
+    let target = try RequestTarget(
+        line.target.range, isPlain: line.isPlainTarget, method: line.method, takesHTTPS: takesHTTPS, in: bytes)
     let framing = requestFraming(summary)
     let hasBody = framing != .none && framing != .length(0)
     if !summary.isLengthCanonical { fields.removeLengthLine() }

@@ -11,9 +11,13 @@ struct RequestTarget: BitwiseCopyable {
 
     /// `target` holds only bytes of ``ByteClass/target``.
     ///
-    /// - Parameter takesHTTPS: see ``HeadLimits/takesHTTPS``.
+    /// - Parameters:
+    ///   - isPlain: it has neither `?` nor `%`.
+    ///   - takesHTTPS: see ``HeadLimits/takesHTTPS``.
     // bounded: `target` is not empty and lies in the bytes, as the cursor took it
-    init(_ target: Range<Int>, method: Method, takesHTTPS: Bool, in bytes: Span<UInt8>) throws(SyntaxError) {
+    init(
+        _ target: Range<Int>, isPlain: Bool, method: Method, takesHTTPS: Bool, in bytes: Span<UInt8>
+    ) throws(SyntaxError) {
         var pathStart = target.lowerBound
         var authority = ByteRange.empty
         if bytes[pathStart] == UInt8(ascii: "*"), target.count == 1 {
@@ -24,7 +28,9 @@ struct RequestTarget: BitwiseCopyable {
             pathStart = absolute.upperBound
         }
         path = ByteRange(pathStart..<target.upperBound)
-        pathCount = UInt32(truncatingIfNeeded: try pathLength(pathStart..<target.upperBound, in: bytes))
+        pathCount =
+            isPlain
+            ? path.count : UInt32(truncatingIfNeeded: try pathLength(pathStart..<target.upperBound, in: bytes))
         self.authority = authority
     }
 }

@@ -21,13 +21,17 @@ struct Word: BitwiseCopyable, Equatable {
 
     init(bits: UInt64) { self.bits = bits }
 
-    /// `offset + 8` is at most `bytes.count`. One loop over a span of known length becomes one load.
+    /// `offset + 8` is at most `bytes.count`.
     // bounded: the caller has eight bytes
     @inline(__always)
-    init(_ bytes: Span<UInt8>, at offset: Int) {
-        let eight = bytes.extracting(offset..<offset &+ 8)
+    init(_ bytes: Span<UInt8>, at offset: Int) { self.init(bytes.extracting(offset..<offset &+ 8)) }
+
+    /// The first eight of at least eight bytes. One loop over a span of known length becomes one load.
+    // bounded: the caller has eight bytes
+    @inline(__always)
+    init(_ bytes: Span<UInt8>) {
         var bits: UInt64 = 0
-        for index in 0..<8 { bits |= UInt64(eight[index]) << UInt64(8 * index) }
+        for index in 0..<8 { bits |= UInt64(bytes[index]) << UInt64(8 * index) }
         self.bits = bits
     }
 
@@ -63,13 +67,32 @@ struct Word: BitwiseCopyable, Equatable {
     /// How many bytes come before the first that is no letter, digit or hyphen.
     @inline(__always)
     var countBeforeRareInName: Int {
-        let plain = bits & each(0x7F)
-        let folded = plain | each(0x20)
-        let isLetter = (folded &+ each(0x80 - 0x61)) & ~(folded &+ each(0x80 - 0x7B))
-        let isDigit = (plain &+ each(0x80 - 0x30)) & ~(plain &+ each(0x80 - 0x3A))
         // Zero plus 0x7F leaves the high bit clear.
         let isHyphen = ~((plain ^ each(0x2D)) &+ each(0x7F))
-        return count(before: ~(isLetter | isDigit | isHyphen) | bits)
+        return count(before: ~(letters | within(0x30, 0x39) | isHyphen) | bits)
+    }
+
+    /// How many bytes come before the first that is no letter, digit, hyphen or dot.
+    @inline(__always)
+    var countBeforeRareInHost: Int { count(before: ~(letters | within(0x30, 0x39) | within(0x2D, 0x2E)) | bits) }
+
+    /// How many bytes come before the first that is no letter, digit, hyphen, dot or slash.
+    @inline(__always)
+    var countBeforeRareInPath: Int { count(before: ~(letters | within(0x2D, 0x39)) | bits) }
+
+    /// Without the high bits, which no byte passes with.
+    @inline(__always)
+    private var plain: UInt64 { bits & each(0x7F) }
+
+    @inline(__always)
+    private var letters: UInt64 {
+        let folded = plain | each(0x20)
+        return (folded &+ each(0x80 - 0x61)) & ~(folded &+ each(0x80 - 0x7B))
+    }
+
+    @inline(__always)
+    private func within(_ first: UInt64, _ last: UInt64) -> UInt64 {
+        (plain &+ each(0x80 - first)) & ~(plain &+ each(0x7F - last))
     }
 
     @inline(__always)

@@ -125,7 +125,7 @@ public final class Proxy {
                     configuration: configuration, listeners: Locked(descriptors.map { $0[index] }), index: index,
                     handle: handle, metrics: metrics[index], ring: rings[index], wakeReporter: bell,
                     descriptorLimit: descriptorLimit, board: board, tls: tlsFiles.contexts, log: log)
-                threads.append(try SystemThread(name: "worker-\(index)") { plan.run() })
+                threads.append(try SystemThread(name: "worker-\(index)", wakesSoon: true) { plan.run() })
             }
             if let adminDescriptor { try startAdmin(adminDescriptor) }
         } catch {

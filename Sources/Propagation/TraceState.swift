@@ -16,8 +16,7 @@ public struct TraceState: ~Copyable {
 
     /// The members one after another, without commas.
     private var bytes: [UInt8] = []
-    private var members = InlineArray<32, Member>(repeating: Member(start: 0, keyCount: 0, count: 0))
-    private var memberCount = 0
+    private var members: [Member] = []  // of an InlineArray all is copied to look at one
     /// Counts duplicates too, which are not kept.
     private var seenCount = 0
     /// A member broke the grammar, or there were too many: nothing of the list is passed on.
@@ -28,12 +27,13 @@ public struct TraceState: ~Copyable {
     /// Whether a field carries `tracestate`.
     public static func isName(_ name: Span<UInt8>) -> Bool { equals(name, "tracestate") }
 
-    public var isEmpty: Bool { isMalformed || memberCount == 0 }
+    public var isEmpty: Bool { isMalformed || members.isEmpty }
 
     /// Forgets all members.
     public mutating func reset() {
+        guard seenCount > 0 else { return }  // nearly always
         bytes.removeAll(keepingCapacity: true)
-        memberCount = 0
+        members.removeAll(keepingCapacity: true)
         seenCount = 0
         isMalformed = false
     }
@@ -50,16 +50,14 @@ public struct TraceState: ~Copyable {
         }
     }
 
-    // bounded: memberCount is at most seenCount, which was compared with the capacity
     private mutating func add(_ member: Span<UInt8>) {
         seenCount += 1
         guard seenCount <= TraceState.maximumMemberCount, let keyCount = TraceState.keyCount(member) else {
             isMalformed = true
             return
         }
-        for index in 0..<memberCount where hasKey(members[index], member, keyCount) { return }
-        members[memberCount] = Member(start: bytes.count, keyCount: keyCount, count: member.count)
-        memberCount += 1
+        for kept in members where hasKey(kept, member, keyCount) { return }
+        members.append(Member(start: bytes.count, keyCount: keyCount, count: member.count))
         for index in member.indices { bytes.append(member[index]) }
     }
 
@@ -72,17 +70,17 @@ public struct TraceState: ~Copyable {
 
     /// Appends one `tracestate` line, its members joined by commas; shortened to `limit` bytes of value.
     /// Appends nothing and returns false when there is nothing to say or `out` has too little room.
-    // bounded: 0..<memberCount, and members lie in the bytes they were added with
+    // bounded: 32 members at most, which lie in the bytes they were added with
     @discardableResult
     public borrowing func write(
         into out: inout OutputSpan<UInt8>, limit: Int = TraceState.maximumByteCount
     ) -> Bool {
         guard !isEmpty else { return false }
         var kept = InlineArray<32, Bool>(repeating: true)
-        var total = memberCount - 1
-        for index in 0..<memberCount { total += members[index].count }
+        var total = members.count - 1
+        for index in members.indices { total += members[index].count }
         for isShortAllowed in [false, true] {
-            for index in (0..<memberCount).reversed() where total > limit && kept[index] {
+            for index in members.indices.reversed() where total > limit && kept[index] {
                 guard isShortAllowed || members[index].count > TraceState.longMemberByteCount else { continue }
                 kept[index] = false
                 total -= members[index].count + 1
@@ -91,7 +89,7 @@ public struct TraceState: ~Copyable {
         guard total > 0, out.freeCapacity >= "tracestate: \r\n".utf8.count + total else { return false }
         append("tracestate: ", to: &out)
         var isFirst = true
-        for index in 0..<memberCount where kept[index] {
+        for index in members.indices where kept[index] {
             if !isFirst { out.append(UInt8(ascii: ",")) }
             isFirst = false
             for offset in 0..<members[index].count { out.append(bytes[members[index].start + offset]) }

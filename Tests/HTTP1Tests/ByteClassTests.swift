@@ -30,8 +30,20 @@ struct ByteClassTests {
     @Test("A target holds what a URI may hold, brackets included", arguments: 0...UInt8.max)
     func targets(_ byte: UInt8) {
         let isAllowed = isLetterOrDigit(byte) || bytes("-._~:/?[]@!$&'()*+,;=%").contains(byte)
-        let head = "GET /\(filled(with: byte, at: 2))00 HTTP/1.1\r\nHost: a\r\n\r\n"
-        #expect((refusal(head) == nil) == isAllowed)
+        for place in Self.places {
+            let head = "GET /\(filled(with: byte, at: place))00 HTTP/1.1\r\nHost: a\r\n\r\n"
+            #expect((refusal(head) == nil) == isAllowed, "at \(place)")
+        }
+    }
+
+    @Test("A name of a host holds unreserved bytes and sub-delims but the comma", arguments: 0...UInt8.max)
+    func hosts(_ byte: UInt8) {
+        guard byte != UInt8(ascii: ":") else { return }
+        let isAllowed = isLetterOrDigit(byte) || bytes("-._~!$&'()*+;=%").contains(byte)
+        for place in Self.places {
+            let isAccepted = isHost(bytes(filled(with: byte, at: place) + "00:80").span)
+            #expect(isAccepted == isAllowed, "at \(place)")
+        }
     }
 
     @Test(

@@ -26,6 +26,18 @@ struct RequestMeaningTests {
         #expect(fields[2].value.isEmpty)
     }
 
+    @Test("A path ends where its query begins, however long it is", arguments: 0..<20)
+    func queries(_ count: Int) throws {
+        let path = "/" + String(repeating: "a", count: count)
+        for query in ["", "?", "?b=/%41", "?b?c"] {
+            let received = bytes("GET \(path)\(query) HTTP/1.1\r\nHost: a\r\n\r\n")
+            var fields = FieldTable()
+            let head = try #require(try request(received, &fields))
+            #expect(text(received, head.path) == path + query)
+            #expect(Int(head.pathCount) == path.count)
+        }
+    }
+
     struct Target: Sendable {
         var line: String
         var path: String

@@ -122,6 +122,22 @@ static inline uint64_t sys_nanoseconds(clockid_t clock) {
 static inline uint64_t sys_monotonic_nanoseconds(void) { return sys_nanoseconds(CLOCK_MONOTONIC); }
 static inline uint64_t sys_realtime_nanoseconds(void) { return sys_nanoseconds(CLOCK_REALTIME); }
 
+/// Asks the kernel for turns of so many nanoseconds on the processor, for this thread, whose niceness stays. Linux 6.12 and later
+/// let a thread that wakes up go before one with longer turns; older kernels take no notice, and nothing depends on it.
+static inline void sys_ask_for_turns(uint64_t nanoseconds) {
+    struct {
+        uint32_t size, policy;
+        uint64_t flags;
+        int32_t nice;
+        uint32_t priority;
+        uint64_t turn, deadline, period;
+    } attributes = {0};
+    if (syscall(SYS_sched_getattr, 0, &attributes, sizeof attributes, 0) != 0) return;
+    if (attributes.policy != 0) return;  // SCHED_OTHER alone has turns to ask for
+    attributes.turn = nanoseconds;
+    syscall(SYS_sched_setattr, 0, &attributes, 0);
+}
+
 /// How many CPUs this process may run on.
 static inline int sys_allowed_cpus(void) {
     uint64_t mask[16] = {0};

@@ -295,7 +295,7 @@ final class DownstreamConnection: Socket, Downstream {
 
     /// The response has gone to the kernel whole.
     func exchangeEnded(keepsAlive: Bool) {
-        exchange = nil
+        giveBackExchange()
         if stream != nil {
             shutdownWrite()
             return end()
@@ -311,8 +311,12 @@ final class DownstreamConnection: Socket, Downstream {
 
     /// The response cannot be completed: the peer must see that it is cut (RFC 9112 §8).
     func exchangeAborted() {
-        exchange = nil
+        giveBackExchange()
         leave(isCut: true)
+    }
+
+    private func giveBackExchange() {
+        if let ended = exchange.take() { worker.recycle(ended) }
     }
 
     /// Responses say it, one by one.

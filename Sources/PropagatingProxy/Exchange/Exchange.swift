@@ -21,7 +21,9 @@ final class Exchange {
     let worker: Worker
     var downstream: DownstreamConnection?
     var upstream: UpstreamConnection?
-    var route: RouteContext?
+    /// The downstream's listener owns it, and lasts as long as the downstream.
+    var routed: Lent<RouteContext>?
+    var route: RouteContext? { routed?.object }
 
     var head = RequestHead.unread
     var requestRelay = BodyRelay(.none, to: .plain)
@@ -66,7 +68,12 @@ final class Exchange {
             return reply(.misdirected, to: downstream)
         }
         guard let found = found?.context else { return reply(.noRoute, to: downstream) }
-        route = found
+        routed = found
+        found.use { follow($0, from: downstream) }
+    }
+
+    private func follow(_ found: RouteContext, from downstream: DownstreamConnection) {
+        let listener = downstream.listener
         if let fixed = found.fixedReply { return reply(fixed, to: downstream) }
         if case .length(let count) = head.framing, listener.bodyLimit > 0, count > listener.bodyLimit {
             return reply(.bodyTooLarge, to: downstream)
@@ -145,7 +152,7 @@ final class Exchange {
         let now = Clock.monotonicMicroseconds
         let facts = RequestFacts(bytes, fields: &worker.fields, from: downstream, listener: listener, worker: worker)
         let decision = worker.decide(
-            facts.extracted, rule: route?.context.sampling ?? .inherit, method: head.method,
+            facts.extracted, rule: route?.context.use(\.sampling) ?? .inherit, method: head.method,
             path: bytes.extracting(head.path.range).extracting(first: Int(head.pathCount)),
             listener: listener, isTrusted: downstream.isTrusted, nowMicroseconds: now)
         report.begin(

@@ -124,12 +124,11 @@ extension Exchange {
         if flags.contains(.isPending) { leavePending(.left) } else { worker.backOff.remove(self) }
     }
 
-    /// Back to the pool; nothing of this object may be used afterwards.
+    /// The downstream, which is told next, gives this object back to the pool.
     private func finish() {
         if !flags.isDisjoint(with: [.isPending, .backsOff]) { waitNoLonger() }
         downstream = nil
         upstream = nil
-        route = nil
-        worker.recycle(self)
+        routed = nil
     }
 }

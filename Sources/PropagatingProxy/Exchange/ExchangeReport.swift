@@ -40,7 +40,7 @@ struct ExchangeReport: BitwiseCopyable {
         describe(listener: listener, peer: downstream.peerEndpoint)
         server.method = head.method
         server.httpVersion = overHTTP2 ? .http2 : head.minorVersion == 0 ? .http10 : .http11
-        server.upstream = route?.context.upstream?.number ?? 0
+        server.upstream = route?.context.use { $0.upstream?.number } ?? 0
         if let minted = facts.mintedRequestID {
             setTexts(head, bytes, requestID: minted.span, userAgent: facts.userAgent)
         } else {

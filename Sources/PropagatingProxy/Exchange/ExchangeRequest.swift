@@ -16,7 +16,8 @@ extension Exchange {
         guard let target = route.upstream else { return reply(.noAddress, to: downstream) }
         switch target.acquire(wish) {
         case .ready(let connection):
-            worker.metrics.upstreamConnection(isReused: connection.useCount > 0)
+            let isReused = connection.useCount > 0
+            worker.metrics.upstreamConnection(isReused: isReused)
             adopt(connection)
             sendRequest(downstream, connection, route, headIsParsed: headIsParsed)
         case .connecting(let connection):
@@ -305,8 +306,8 @@ extension Exchange {
         if upstream.stream != nil { upstream.shutdownWrite() }
         // While the response waits for the downstream to read, that deadline is the only one.
         if head.framing != .none, !flags.contains(.responseBlocked) { downstream.setDeadline(withinDue: nil) }
-        if !flags.contains(.responseBegun), let route {
-            upstream.setDeadline(milliseconds: responseMilliseconds(route))
+        if !flags.contains(.responseBegun), let routed {
+            upstream.setDeadline(milliseconds: routed.use { responseMilliseconds($0) })
         }
         // Bytes that came while the request went out have raised their event already.
         if upstream.mayRead { relayResponse(downstream, upstream) }

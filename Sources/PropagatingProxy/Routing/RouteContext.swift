@@ -1,9 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
+import EventLoop
 import Propagation
 
 /// The route a request matched.
 struct MatchedRoute {
-    let context: RouteContext
+    /// The listener's.
+    let context: Lent<RouteContext>
     /// In the configuration counted over all listeners, from 1; 0 is none, for span records.
     let number: UInt16
 }

@@ -290,7 +290,7 @@ final class Worker {
     func takeExchange() -> Exchange { spareExchanges.popLast() ?? Exchange(worker: self) }
 
     /// Keeps it in any case: it may be at work on the stack, and not everyone who called it counts a reference.
-    func recycle(_ exchange: Exchange) { spareExchanges.append(exchange) }
+    func recycle(_ exchange: consuming Exchange) { spareExchanges.append(exchange) }
 
     /// Once a second, from the loop.
     private func freeSpareExchanges() {

@@ -14,8 +14,8 @@ public final class SpanRing: @unchecked Sendable {
     /// How many records may wait before the reporter is woken.
     private let wakeCount: UInt64
     /// Woken so early, and beginning again at the first slot, worker and reporter pass records through a cache and not
-    /// through memory.
-    private static let usualWakeCount: UInt64 = 512
+    /// through memory; and where they share a processor, the worker is not kept waiting for long.
+    private static let usualWakeCount: UInt64 = 128
     /// So far from the first slot an empty ring begins again.
     private static let restartCount: UInt64 = 64
     /// The tail for which the reporter was last woken; the worker's own.
@@ -51,7 +51,7 @@ public final class SpanRing: @unchecked Sendable {
     /// The worker only: copies a record in, or counts its spans as dropped when there is no room.
     ///
     /// - Parameter record: not changed; a borrowed value would be copied once more on its way.
-    /// - Returns: whether the reporter should be woken: 512 records wait, or the ring is a quarter full, and it has not
+    /// - Returns: whether the reporter should be woken: 128 records wait, or the ring is a quarter full, and it has not
     ///   been told since it last drained. The rest lasts while the thread waits for a busy processor.
     @discardableResult
     public func push(_ record: inout SpanRecord) -> Bool {
