@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+import EventLoop
 
 /// The context of each route of one listener. Routes with the same action share one: thousands of them bring hardly any
 /// memory of their own to a request.
@@ -26,9 +27,10 @@ struct RouteContexts {
 
     var count: Int { places.count }
 
-    /// `nil` for a number the listener has not.
-    subscript(route: Int) -> RouteContext? {
+    /// `nil` for a number the listener has not. Lent, as long as these contexts are there.
+    // bounded: places come from init
+    subscript(route: Int) -> Lent<RouteContext>? {
         let places = places.span
-        return places.indices.contains(route) ? contexts[Int(places[route])] : nil  // bounded: places come from init
+        return places.indices.contains(route) ? Lent(contexts[Int(places[route])]) : nil
     }
 }

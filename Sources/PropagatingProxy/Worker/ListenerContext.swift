@@ -102,7 +102,7 @@ final class ListenerContext {
             isRoot
             ? match(root.span, head, bytes: bytes, fields: fields) : match(path, head, bytes: bytes, fields: fields)
         guard let index, let context = routes[index] else { return nil }
-        return MatchedRoute(context: Lent(context), number: UInt16(clamping: firstRoute + index))
+        return MatchedRoute(context: context, number: UInt16(clamping: firstRoute + index))
     }
 
     private func match(
