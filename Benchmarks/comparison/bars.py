@@ -66,6 +66,8 @@ class Bars:
         yield Bar("added p50 latency at one connection, less nginx's", 0, differences, unit="µs")
         ours, other = self.cell("latency-share", x=70), self.cell("latency-share", "haproxy", 70)
         yield self.between("p99 latency at 70 % of each one's saturation ÷ HAProxy's", 1.0, ours, other, "p99_us")
+        ours, other = self.cell("latency-same", x=40_000), self.cell("latency-same", "haproxy", 40_000)
+        yield self.between("p99 latency at 40,000 requests/s ÷ HAProxy's", 1.0, ours, other, "p99_us")
 
     def all(self):
         """(number in the list of issue 7, bar)."""

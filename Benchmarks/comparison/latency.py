@@ -66,7 +66,8 @@ class Turn:
         loads.warm_up(self.bed, self.scenario, self.port, self.options.warm_up)
         highest = loads.wrk(self.bed, self.scenario, self.port, 1)["rps"]
         shares = self.scenario.options["of"] == "saturation"
-        for x in SHARES if shares else [rate for rate in RATES if rate <= HIGHEST * highest]:
+        rates = self.scenario.options.get("rates", RATES)
+        for x in SHARES if shares else [rate for rate in rates if rate <= HIGHEST * highest]:
             rate = round(highest * x / 100 if shares else x)
             row = self.undisturbed(lambda: self.watched(lambda: self.load(self.port, rate, self.options.seconds, CONNECTIONS, WARM_SECONDS)))
             yield {"x": x, "rate": rate, "saturation": round(highest), **row}

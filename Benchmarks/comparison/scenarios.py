@@ -67,6 +67,8 @@ SCENARIOS = [
              options={"of": "saturation"}),
     Scenario("latency-rate", "GET of 20 bytes, 64 connections: latency at so many requests a second", kind="latency",
              options={"of": "requests", "rounds": 3}),
+    Scenario("latency-same", "GET of 20 bytes, 64 connections: latency at 50 and 70 % of what the nearest can do", kind="latency",
+             options={"of": "requests", "rates": (30_000, 40_000)}),
     Scenario("idle-memory", "memory with so many idle connections", kind="memory", options={"rounds": 3}),
     Scenario("idle-memory-tls", "memory with so many idle connections, TLS 1.3", kind="memory", listener=TLS, options={"rounds": 3}),
     Scenario("growth-connections", "GET of 20 bytes, so many connections", kind="growth", options={"what": "connections", **NEAREST}),

@@ -94,6 +94,10 @@ class Tables:
             lines = [[target, *(text(cell.median(field), ",.0f") for field in ("rate", "p50_us", "p99_us", "p999_us"))]
                      for target, cell in self.cells[("latency-share", x)].items() if cell.rows]
             out.append(markdown([f"at {x} % of its own saturation", "requests/s", "p50 µs", "p99 µs", "p99.9 µs"], lines))
+        for x in sorted(x for key, x in self.cells if key == "latency-same"):
+            lines = [[target, *(ranged(cell.spread(field), ",.0f") for field in ("p50_us", "p99_us", "p999_us"))]
+                     for target, cell in self.cells[("latency-same", x)].items() if cell.rows]
+            out.append(markdown([f"at {x:,} requests/s", "p50 µs", "p99 µs", "p99.9 µs"], lines))
         return "\n\n".join(out)
 
     def by_x(self, scenario, field, form, factor=1):
