@@ -81,7 +81,7 @@ class Turn:
 
     def watched(self, work):
         """The row of a load, with what the proxy and others have used meanwhile."""
-        requests, cpu, watch = self.bed.seen("up")["requests"], cpu_nanoseconds(self.pids), Watch([*self.pids, *self.bed.helper_pids])
+        requests, cpu, watch = self.bed.seen("up")["requests"], cpu_nanoseconds(self.pids), Watch(self.bed, [*self.pids, *self.bed.helper_pids])
         row = row_of(work())
         cpu = cpu_nanoseconds(self.pids) - cpu
         foreign, row["disturbed"] = watch.verdict()

@@ -13,6 +13,8 @@ from .bed import REPOSITORY, BedError, helper, which
 TICKS = os.sysconf("SC_CLK_TCK")
 FOREIGN_LIMIT = 0.15  # of a core, used by others while a row was measured
 STEAL_LIMIT = 0.02    # of a core, taken by the host
+SLOW_LIMITS = {"arithmetic": 1.05, "memory": 1.2, "calls": 1.2}  # times the fastest calibration of this run: others on the host use the core or its caches
+fastest = {}  # nanoseconds an operation, by kind
 VERSIONS = {"nginx": ["-v"], "haproxy": ["-v"], "nghttpx": ["--version"], "h2o": ["--version"], "caddy": ["version"],
             "wrk": ["-v"], "h2load": ["--version"], "openssl": ["version"], "cc": ["--version"], "strace": ["--version"]}
 
@@ -73,22 +75,22 @@ def own_seconds(pids):
     return own + cpu_nanoseconds(pids) / 1e9
 
 
-def wait_for_quiet(limit):
-    """Waits, at most this many seconds, for 0.4 s in which all cores together are busy for less than a fifth of one."""
+def wait_for_quiet(bed, limit):
+    """Waits, at most this many seconds, for 0.4 s in which all cores together are busy for less than a fifth of one, and for a core as fast as it was."""
     end = time.monotonic() + limit
     while True:
         before = cores_used()[0]
         time.sleep(0.4)
         busy = (cores_used()[0] - before) / 0.4
-        if busy < 0.2 or time.monotonic() > end:
+        if time.monotonic() > end or (busy < 0.2 and not slowed(calibrate(bed))):
             return
 
 
 class Watch:
-    """What others than the test bed use between two moments."""
+    """What others than the test bed use between two moments, and how fast the proxy's core is at both."""
 
-    def __init__(self, pids):
-        self.pids = pids
+    def __init__(self, bed, pids):
+        self.bed, self.pids, self.calibration = bed, pids, calibrate(bed)
         self.start, (self.busy, self.steal), self.own = time.monotonic(), cores_used(), own_seconds(pids)
 
     def verdict(self):
@@ -99,7 +101,17 @@ class Watch:
         stolen = (steal - self.steal) / seconds
         if foreign > FOREIGN_LIMIT:
             return foreign, f"other programs used {foreign:.2f} of a core"
-        return foreign, f"the host took {stolen:.2f} of a core" if stolen > STEAL_LIMIT else None
+        if stolen > STEAL_LIMIT:
+            return foreign, f"the host took {stolen:.2f} of a core"
+        return foreign, slowed(self.calibration) or slowed(calibrate(self.bed))
+
+
+def slowed(calibration):
+    """Why a row beside this calibration is disturbed, or None."""
+    for kind, limit in SLOW_LIMITS.items():
+        if calibration[kind] > limit * fastest[kind]:
+            return f"the host slowed the core: {kind} took {calibration[kind] / fastest[kind]:.2f} times as long as it can"
+    return None
 
 
 def calibrate(bed):
@@ -108,7 +120,9 @@ def calibrate(bed):
     output = process.communicate(timeout=30)[0]
     if process.returncode:
         raise BedError("calibrate failed")
-    return json.loads(output)
+    calibration = json.loads(output)
+    fastest.update({kind: min(took, fastest.get(kind, took)) for kind, took in calibration.items()})
+    return calibration
 
 
 def version(command):

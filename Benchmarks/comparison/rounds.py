@@ -5,6 +5,7 @@ import time
 from . import machine, scenarios, throughput
 from .bed import BedError
 
+CALIBRATIONS = 10  # before the first row, so that there is something to hold the later ones against
 # Who measures a kind: a module with measure(bed, peer, scenario, options), which gives rows without scenario, target and round.
 KINDS = {"throughput": throughput}
 for kind in ("latency", "memory", "growth"):
@@ -24,7 +25,7 @@ def attempt(bed, peer, scenario, options):
     """The rows of one turn; once more if the machine was disturbed, and then the quieter ones."""
     best, kind = None, KINDS[scenario.kind]
     for _ in range(1 if getattr(kind, "RETRIES_ROWS", False) else options.tries):
-        machine.wait_for_quiet(options.wait)
+        machine.wait_for_quiet(bed, options.wait)
         try:
             rows = kind.measure(bed, peer, scenario, options)
         except (BedError, OSError) as error:
@@ -43,6 +44,8 @@ def foreign(rows):
 def run(bed, peers, chosen, options, take):
     """Gives each row to `take` as it comes. With a limit all scenarios take turns in one round, and none is begun that is likely to end too late."""
     start = time.monotonic()
+    for _ in range(CALIBRATIONS):
+        machine.calibrate(bed)
     for group in [chosen] if options.limit else scenarios.groups(chosen):
         rounds = min(options.rounds, *(scenario.options.get("rounds", options.rounds) for scenario in group))
         for number in range(rounds):

@@ -69,8 +69,7 @@ def timed(bed, peer, scenario, running, seconds):
     """The load, and what the proxy has used for it."""
     pids = tree(running.process.pid)
     windows = Windows(bed, pids, scenario.upstream) if scenario.load in STEADY else None
-    calibration = machine.calibrate(bed)
-    before, watch = bed.seen(scenario.upstream), machine.Watch(pids + bed.helper_pids)
+    before, watch = bed.seen(scenario.upstream), machine.Watch(bed, pids + bed.helper_pids)
     cpu, (user, system) = machine.cpu_nanoseconds(pids), machine.user_and_system(pids)
     if windows:
         windows.start()
@@ -84,7 +83,7 @@ def timed(bed, peer, scenario, running, seconds):
     if user + system:
         row["user_us"], row["system_us"] = (row["cpu_us"] * part / (user + system) for part in (user, system))
     row["rss_kib"] = machine.resident_kib(pids)
-    row["calibration"] = calibration
+    row["calibration"] = watch.calibration
     row["faults"] += checks.upstream(peer, scenario, row["requests"], before, bed.seen(scenario.upstream))
     if sorted(tree(running.process.pid)) != sorted(pids):
         row["faults"].append("its processes changed while it was measured")
