@@ -16,6 +16,7 @@ final class Stage {
     let listeners: [ListenerContext]
     let routes: [[RouteContext]]
     let downstreams: [DownstreamConnection]
+    private let upstreams: [Upstream]
 
     init(_ text: String) throws {
         let configuration = try ConfigurationLoader.load(text: Array(text.utf8), file: "stage").configuration
@@ -37,6 +38,7 @@ final class Stage {
                     supplies: SessionSupplies(buffers: worker.buffers),
                     seed: 1, log: log, on: loop))
         }
+        self.upstreams = upstreams
         routes = configuration.listeners.map { listener in
             listener.routes.map { RouteContext($0.action, upstreams: upstreams, configuration) }
         }
@@ -56,5 +58,10 @@ final class Stage {
         }
     }
 
-    deinit { worker.end() }
+    deinit {
+        // The worker was told of neither.
+        for downstream in downstreams { downstream.abandon() }
+        for upstream in upstreams { upstream.end() }
+        worker.end()
+    }
 }
