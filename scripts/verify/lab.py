@@ -119,6 +119,11 @@ class Proxy:
             connection.request("GET", path)
             response = connection.getresponse()
             return response.status, response.read().decode()
+        except ConnectionError as error:
+            ended = self.process.poll()
+            if ended is None:
+                raise
+            raise RuntimeError(f"the proxy has ended with {ended}:\n{self.log[-4000:]}") from error
         finally:
             connection.close()
 
