@@ -207,11 +207,13 @@ public final class HTTP2Stream: Carrier {
     @inline(__always)
     private func withSession<Result>(otherwise: Result, _ body: (HTTP2Session) -> Result) -> Result {
         guard let owner = unsafe owner else { return otherwise }
-        return unsafe owner._withUnsafeGuaranteedRef(body)
+        return unsafe owner._withUnsafeGuaranteedRef { body($0) }
     }
 
     @inline(__always)
-    private func withSession(_ body: (HTTP2Session) -> Void) { withSession(otherwise: (), body) }
+    private func withSession(_ body: (HTTP2Session) -> Void) {
+        if let owner = unsafe owner { unsafe owner._withUnsafeGuaranteedRef { body($0) } }
+    }
 
     /// Tells the socket what ``readiness`` says.
     public func tellSocket() { socket?.carrierReady(readiness) }
