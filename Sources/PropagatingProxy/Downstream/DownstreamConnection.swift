@@ -46,7 +46,7 @@ final class DownstreamConnection: Socket, Downstream {
     private(set) var lentStream: Lent<HTTP2Stream>?
     /// The same, counted.
     var stream: HTTP2Stream? { lentStream?.object }
-    var isStream: Bool { lentStream != nil }
+    var hasStream: Bool { lentStream != nil }
     private let parent: HTTP2Downstream?
     private var state = State.readingHead
     private var exchange: Exchange?
@@ -268,7 +268,7 @@ final class DownstreamConnection: Socket, Downstream {
 
     /// A record of TLS begins with this byte, and no request does.
     private func beginsWithHandshake(_ input: borrowing Buffer) -> Bool {
-        guard security == nil, !isStream, servedCount == 0, !input.isEmpty else { return false }
+        guard security == nil, !hasStream, servedCount == 0, !input.isEmpty else { return false }
         return input.readable[0] == 0x16  // bounded: not empty
     }
 
@@ -283,7 +283,7 @@ final class DownstreamConnection: Socket, Downstream {
 
     /// The first bytes may be HTTP/2's preface (RFC 9113 §3.4); then another object goes on with the connection.
     private func takesPreface() -> Bool {
-        guard !isStream, servedCount == 0, listener.httpVersion != .http1, security?.selectedProtocol == nil,
+        guard !hasStream, servedCount == 0, listener.httpVersion != .http1, security?.selectedProtocol == nil,
             beginsWithPreface(input)
         else { return false }
         let carrier = carrier
@@ -305,7 +305,7 @@ final class DownstreamConnection: Socket, Downstream {
     /// The response has gone to the kernel whole.
     func exchangeEnded(keepsAlive: Bool) {
         giveBackExchange()
-        if isStream {
+        if hasStream {
             shutdownWrite()
             return end()
         }

@@ -41,7 +41,7 @@ extension Exchange {
         connection.exchange = self
         wish.avoids = connection.endpointID
         report.beginAttempt(
-            attempt, to: connection.endpoint, worker: worker, overHTTP2: connection.isStream,
+            attempt, to: connection.endpoint, worker: worker, overHTTP2: connection.hasStream,
             security: connection.security)
     }
 
@@ -64,7 +64,7 @@ extension Exchange {
         guard errno == 0 else { return connectFailed(.connectFailed(errno: errno)) }
         guard let downstream, let route else { return }
         if upstream.security != .plain {
-            report.attemptSecured(upstream.security, overHTTP2: upstream.isStream)
+            report.attemptSecured(upstream.security, overHTTP2: upstream.hasStream)
         }
         // What is said before a request is no answer to it (RFC 9112 §6.3).
         if !upstream.isQuiet, upstream.peek() == .bytes { return fail(.unaskedResponse) }
@@ -130,7 +130,7 @@ extension Exchange {
     }
 
     private func requestSink(_ upstream: UpstreamConnection) -> BodyRelay.Sink {
-        if upstream.isStream { return .stream }
+        if upstream.hasStream { return .stream }
         return head.framing == .chunked || head.framing == .untilClose ? .chunks : .plain
     }
 
@@ -303,7 +303,7 @@ extension Exchange {
         flags.formUnion([.requestSent, .requestLeft])
         flags.subtract([.requestBlocked, .bodyTimed])
         upstream.output.release()
-        if upstream.isStream { upstream.shutdownWrite() }
+        if upstream.hasStream { upstream.shutdownWrite() }
         // While the response waits for the downstream to read, that deadline is the only one.
         if head.framing != .none, !flags.contains(.responseBlocked) { downstream.setDeadline(withinDue: nil) }
         if !flags.contains(.responseBegun), let routed {

@@ -121,7 +121,7 @@ extension Exchange {
     ) -> Bool {
         var response = received
         if let stream = upstream.lentStream, stream.use(\.endedWithHead) {
-            response.endWithHead(saysLength: !downstream.isStream)
+            response.endWithHead(saysLength: !downstream.hasStream)
         }
         if triesLeft > 0 || flags.contains(.replayable) {
             if response.status >= 200, retryInstead(of: response, downstream, upstream) { return false }
@@ -132,7 +132,7 @@ extension Exchange {
                 ? takeUpgrade(response, downstream, upstream) : takeInterim(response, downstream, upstream)
         }
         var changes = ResponseWriter.Changes()
-        let toStream = downstream.isStream
+        let toStream = downstream.hasStream
         if !toStream, response.framing == .untilClose || response.framing == .chunked {
             // An HTTP/1.0 downstream knows no chunks: the end of its body is the end of the connection.
             changes.writesChunks = head.minorVersion == 1
@@ -340,7 +340,7 @@ extension Exchange {
 
     private func upstreamFailed(_ downstream: DownstreamConnection, _ upstream: UpstreamConnection) {
         if let refusal = upstream.refusal { return retryOrFail(.connectFailure, .tlsFailed(refusal)) }
-        if upstream.useCount > 0, upstream.input.isEmpty, !upstream.isStream {
+        if upstream.useCount > 0, upstream.input.isEmpty, !upstream.hasStream {
             worker.metrics.distrusted(upstream.pool.distrust(olderThan: upstream))
         }
         guard hasLostRace(upstream), let route else { return retryOrFail(.reset, .upstreamClosed) }

@@ -27,7 +27,7 @@ final class UpstreamConnection: Socket {
     private(set) var lentStream: Lent<HTTP2Stream>?
     /// The same, counted.
     var stream: HTTP2Stream? { lentStream?.object }
-    var isStream: Bool { lentStream != nil }
+    var hasStream: Bool { lentStream != nil }
     private let session: HTTP2Upstream?
     /// Between a socket of its own and the kernel; `nil` in the clear.
     private let tls: TLSLink?
@@ -97,7 +97,7 @@ final class UpstreamConnection: Socket {
     }
 
     /// Whether the peer may have closed before it saw the request, through no fault of it.
-    var mayLoseRace: Bool { useCount > 0 || isStream }
+    var mayLoseRace: Bool { useCount > 0 || hasStream }
 
     /// Whether the peer has neither spoken nor ended, as far as the loop knows.
     var isQuiet: Bool { !mayRead && !peerHasEnded && !isReported }
