@@ -122,7 +122,7 @@ final class Exchanged {
     }
 
     func open(_ client: HTTP2Session) -> Bool {
-        guard near.stream == nil, !near.isDone, let stream = client.open() else { return false }
+        guard near.stream == nil, !near.isDone, let stream = client.open()?.object else { return false }
         near.stream = stream
         return true
     }

@@ -71,7 +71,7 @@ final class SessionOwner {
     }
 
     func open() {
-        guard let stream = session.open() else { return }
+        guard let stream = session.open()?.object else { return }
         held.append(Held(stream))
     }
 

@@ -80,7 +80,7 @@ final class TranslationTarget: FuzzTarget {
 
     private func responseArrives(_ input: ArraySlice<UInt8>, _ plan: Plan, _ pair: SessionPair) throws(BrokenLaw) {
         let list = FieldList(input, hasTrailers: plan.hasTrailers, pseudo: [RawField(":status", "200")])
-        guard let stream = pair.client.open() else { throw BrokenLaw(law: "no stream") }
+        guard let stream = pair.client.open()?.object else { throw BrokenLaw(law: "no stream") }
         let method = plan.asked.method == .head ? "HEAD" : plan.asked.method == .post ? "POST" : "GET"
         _ = stream.send(Array("\(method) / HTTP/1.1\r\nhost: a.test\r\n\r\n".utf8).span)
         stream.shutdownWrite()
@@ -151,7 +151,7 @@ final class TranslationTarget: FuzzTarget {
             received, through: stage, plan.listener, HeadLimits(), size: plan.part, isTight: plan.isTight,
             toStream: true)
         guard passage.head != nil, passage.refusal == nil, !Self.isLarge(trailers: passage.trailers),
-            let near = pair.client.open()
+            let near = pair.client.open()?.object
         else { return pair.end() }
         Self.send(passage.sent, passage.headCount, passage.trailers, isWhole: passage.isComplete, on: near, pair)
         guard let far = pair.server.takeNews() else {
@@ -172,7 +172,7 @@ final class TranslationTarget: FuzzTarget {
         let passage = ResponsePassage(
             received, through: stage, plan.asked, size: plan.part, isTight: plan.isTight, toStream: true)
         guard let head = passage.head, passage.refusal == nil, head.status != 100, head.status != 101,
-            !Self.isLarge(trailers: passage.trailers), let near = pair.client.open()
+            !Self.isLarge(trailers: passage.trailers), let near = pair.client.open()?.object
         else { return pair.end() }
         let method = plan.asked.method == .head ? "HEAD" : "GET"
         _ = near.send(Array("\(method) / HTTP/1.1\r\nhost: a.test\r\n\r\n".utf8).span)

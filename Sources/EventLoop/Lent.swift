@@ -17,7 +17,9 @@ public struct Lent<Object: AnyObject> {
     /// Lends the object, uncounted.
     @inlinable
     @inline(__always)
-    public func use<Result>(_ body: (Object) -> Result) -> Result { unsafe reference._withUnsafeGuaranteedRef(body) }
+    public func use<Result>(_ body: (Object) -> Result) -> Result {
+        unsafe reference._withUnsafeGuaranteedRef { body($0) }
+    }
 
     @inlinable
     public func isSame(as other: Lent?) -> Bool {

@@ -24,9 +24,9 @@ open class Socket {
     private let readEvent: UnsafeMutablePointer<event>?
     /// For writing, made when it is first needed: most connections never wait for that.
     private var writeEvent: UnsafeMutablePointer<event>?
-    /// In place of the kernel, or between it and the owner; `nil` for a plain socket.
+    /// Between the kernel and the owner; `nil` for a plain socket.
     public final private(set) var carrier: Carrier?
-    /// The same in place of the kernel: its connection holds it while it has a socket, so a call counts no reference.
+    /// In place of the kernel. Not retained: whoever owns this socket holds it, by its connection, for as long.
     private var stream: Unmanaged<Carrier>?
     /// Whether ``close()`` has not been called.
     public final private(set) var isOpen = true
@@ -73,7 +73,8 @@ open class Socket {
         resumeSoon()
     }
 
-    /// A socket without a descriptor: every byte goes through the carrier.
+    /// A socket without a descriptor: every byte goes through the carrier, which must last as long as this socket or
+    /// until it is closed or at rest.
     public init(carrier: Carrier, on loop: EventLoop) {
         self.loop = loop
         wheel = loop.wheel
@@ -81,7 +82,6 @@ open class Socket {
         unsafe readEvent = nil
         timer = -1
         unsafe stream = Unmanaged.passUnretained(carrier)
-        self.carrier = carrier
         carrier.socket = self
         timer = wheel.add(self)
     }
@@ -94,12 +94,15 @@ open class Socket {
         guard isOpen, let stream = unsafe stream else { return }
         wheel.setDeadline(timer, milliseconds: nil)
         isOpen = false
+        unsafe self.stream = nil
+        unsafe end(stream, isCut: isCut)
+    }
+
+    private func end(_ stream: Unmanaged<Carrier>, isCut: Bool) {
         unsafe stream._withUnsafeGuaranteedRef {
             $0.socket = nil
             $0.close(isCut: isCut)
         }
-        unsafe self.stream = nil
-        carrier = nil
     }
 
     /// As if made anew.
@@ -109,7 +112,6 @@ open class Socket {
         mayRead = false
         peerHasEnded = false
         unsafe stream = Unmanaged.passUnretained(carrier)
-        self.carrier = carrier
         carrier.socket = self
     }
 
@@ -149,7 +151,8 @@ open class Socket {
     /// Reports ``Readiness/writable`` once: after a connect, or after a send that would block.
     public final func awaitWritable() {
         guard isOpen else { return }
-        if descriptor >= 0 { _ = unsafe event_add(backedWriteEvent(), nil) } else { carrier?.awaitWritable() }
+        if let stream = unsafe stream { return unsafe stream._withUnsafeGuaranteedRef { $0.awaitWritable() } }
+        _ = unsafe event_add(backedWriteEvent(), nil)
     }
 
     private func backedWriteEvent() -> UnsafeMutablePointer<event> {
@@ -231,6 +234,7 @@ open class Socket {
 
     /// One `sendmsg` of two pieces, `first` before `second`.
     public final func send(_ first: Span<UInt8>, _ second: Span<UInt8>) -> WriteOutcome {
+        if let stream = unsafe stream { return unsafe stream._withUnsafeGuaranteedRef { $0.send(first, second) } }
         if let carrier { return carrier.send(first, second) }
         return unsafe first.withUnsafeBufferPointer { first in
             unsafe second.withUnsafeBufferPointer { second in
@@ -241,7 +245,9 @@ open class Socket {
     }
 
     /// Field lines for behind the body, of a carrier that has such a place; the last thing before ``shutdownWrite()``.
-    public final func sendTrailers(_ lines: Span<UInt8>) { carrier?.sendTrailers(lines) }
+    public final func sendTrailers(_ lines: Span<UInt8>) {
+        if let stream = unsafe stream { unsafe stream._withUnsafeGuaranteedRef { $0.sendTrailers(lines) } }
+    }
 
     /// Ends our direction; the peer reads an end of stream after what was sent.
     public final func shutdownWrite() {
@@ -265,12 +271,13 @@ open class Socket {
 
     /// The result of a connect, once writable: 0, or the `errno` it failed with.
     public final func takeError() -> CInt {
-        if let carrier, descriptor < 0 { return carrier.takeError() }
+        if let stream = unsafe stream { return unsafe stream._withUnsafeGuaranteedRef { $0.takeError() } }
         return sys_take_error(descriptor)
     }
 
     /// Looks at the receive queue without reading; an empty one clears ``mayRead``.
     public final func peek() -> PeekOutcome {
+        if let stream = unsafe stream { return unsafe stream._withUnsafeGuaranteedRef { peek(at: $0) } }
         if let carrier { return peek(at: carrier) }
         switch sys_peek(descriptor) {
         case 1: return .bytes
@@ -311,22 +318,14 @@ open class Socket {
     private func close(isCut: Bool) {
         guard isOpen else { return }
         let held = descriptor
-        if held >= 0, let carrier {  // it may have last words for the kernel
+        if let carrier {  // it may have last words for the kernel
             carrier.close(isCut: isCut)
-            forget(carrier)
+            self.carrier = nil
+            carrier.socket = nil
         }
         leaveLoop()
         if held >= 0 { _ = Glibc.close(held) }
-        if let carrier {
-            forget(carrier)
-            carrier.close(isCut: isCut)
-        }
-    }
-
-    private func forget(_ carrier: Carrier) {
-        unsafe stream = nil
-        self.carrier = nil
-        carrier.socket = nil
+        if let stream = unsafe stream.take() { unsafe end(stream, isCut: isCut) }
     }
 
     private func leaveLoop() {

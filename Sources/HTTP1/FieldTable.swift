@@ -44,20 +44,6 @@ public struct FieldTable: ~Copyable {
         if storage[index].kind == .other { isAnyOtherRemoved = true }
     }
 
-    mutating func append(_ field: Field, limit: Int) throws(SyntaxError) {
-        guard count < min(limit, Self.capacity) else { throw .tooManyFields }
-        storage[count] = field  // bounded: just compared with the capacity
-        if field.kind != .other {
-            if lastNotable < count {
-                storage[lastNotable].nextNotable = UInt8(truncatingIfNeeded: count)  // bounded: just compared
-            } else {
-                firstNotable = count
-            }
-            lastNotable = count
-        }
-        count += 1
-    }
-
     mutating func removeAll() {
         count = 0
         firstNotable = Self.capacity

@@ -85,11 +85,16 @@ public struct HeadLines: ~Copyable {
 
 extension FieldTable {
     /// Fills the table with a head's lines, with the checks of what they mean that every head undergoes.
-    // bounded: the lines lie in the head, as their writer noted them; the spans trap otherwise
+    // bounded: the lines lie in the head, as their writer noted them, the spans trap otherwise; the limit is at most the
+    // capacity
     mutating func fill(
         with lines: borrowing HeadLines, of bytes: Span<UInt8>, limit: Int, summary: inout FieldSummary,
         ofRequest isRequest: Bool
     ) throws(SyntaxError) {
+        let limit = min(limit, FieldTable.capacity)
+        var (first, last) = (FieldTable.capacity, FieldTable.capacity)
+        // Asked for once: each store through the array would ask whether it is shared.
+        var room = storage.mutableSpan
         for index in 0..<lines.count {
             let line = lines[index]
             let value = ByteRange(start: UInt32(line.valueStart), count: UInt32(line.valueCount))
@@ -100,7 +105,13 @@ extension FieldTable {
                 line: ByteRange(start: start, count: UInt32(truncatingIfNeeded: end) &- start),
                 nameCount: UInt32(line.nameCount), value: value, kind: line.kind, isForwarded: !line.kind.isHopByHop)
             if line.kind.isNoted { try summary.note(field, in: bytes, ofRequest: isRequest) }
-            try append(field, limit: limit)
+            guard index < limit else { throw .tooManyFields }
+            if field.kind != .other {
+                if last < index { room[last].nextNotable = UInt8(truncatingIfNeeded: index) } else { first = index }
+                last = index
+            }
+            room[index] = field
         }
+        (count, firstNotable, lastNotable) = (lines.count, first, last)
     }
 }

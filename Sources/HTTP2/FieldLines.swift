@@ -12,7 +12,8 @@ struct FieldLines: ~Copyable {
     private static let capacity = 256
 
     let fields: UnsafeMutablePointer<nghttp2_nv>
-    /// Fields without a value, by ``FieldKind``: their names are in lower case, and stay where they are.
+    /// Fields without a value, by ``FieldKind``: their names are in lower case, and stay where they are. Those without a
+    /// name are not taken as they are.
     private let knownNames = unsafe Self.knownNames
     private(set) var count = 0
     /// The names of fields that differ in every request are in the peer's table, or on their way to it.
@@ -28,10 +29,11 @@ struct FieldLines: ~Copyable {
             let kind = FieldKind(rawValue: raw) ?? .other
             let flags = NGHTTP2_NV_FLAG_NO_COPY_NAME.rawValue
             let further = kind.isNeverTheSame ? NGHTTP2_NV_FLAG_NO_INDEX.rawValue : 0
+            let isTaken = kind != .host && (!kind.isHopByHop || kind == .expect)
             unsafe (names + Int(raw)).initialize(
                 to: nghttp2_nv(
                     name: UnsafeMutablePointer(mutating: kind.name.utf8Start), value: nil,
-                    namelen: kind.name.utf8CodeUnitCount, valuelen: 0, flags: UInt8(flags | further)))
+                    namelen: isTaken ? kind.name.utf8CodeUnitCount : 0, valuelen: 0, flags: UInt8(flags | further)))
         }
         return unsafe names
     }()
@@ -65,37 +67,46 @@ struct FieldLines: ~Copyable {
         return unsafe take(lines, start, head.count, keepsHost: false)
     }
 
-    // bounded: each line is compared with the size
+    // bounded: each value is compared with the size, the count of lines with the capacity
     private mutating func take(
         _ lines: borrowing HeadLines, _ start: UnsafePointer<UInt8>, _ size: Int, keepsHost: Bool
     ) -> Bool {
         // In HPACK's table they would take the place of fields that come again.
         let flags = UInt8(NGHTTP2_NV_FLAG_NO_COPY_NAME.rawValue)
         let everyFlag = hasTaughtNames ? .max : flags
+        guard lines.count <= Self.capacity - count else { return false }
         for index in 0..<lines.count {
             let line = lines[index]
-            let (name, value) = (Int(line.nameStart), Int(line.valueStart))
-            let (nameCount, valueCount) = (Int(line.nameCount), Int(line.valueCount))
-            guard nameCount > 0, name + nameCount < value, value + valueCount <= size, count < Self.capacity else {
-                return false
-            }
-            switch line.kind {
-            case .other: unsafe append(start + name, nameCount, start + value, valueCount)
-            case .host: if keepsHost { unsafe addAuthority(start + value, valueCount) }
-            case .te:
-                if unsafe contains("trailers", start + value, valueCount) {
-                    unsafe append("te", pointer("trailers"), 8)
-                }
-            case _ where line.kind.isHopByHop && line.kind != .expect: break
-            default:
-                // bounded: one of each kind; the count was compared
-                var field = unsafe knownNames[Int(line.kind.rawValue)]
+            let (value, valueCount) = (Int(line.valueStart), Int(line.valueCount))
+            guard value + valueCount <= size else { return false }
+            var field = unsafe knownNames[Int(line.kind.rawValue)]  // bounded: one of each kind
+            if unsafe field.namelen > 0 {
                 unsafe field.value = UnsafeMutablePointer(mutating: start + value)
                 unsafe field.valuelen = valueCount
                 unsafe field.flags &= everyFlag
                 unsafe fields[count] = field
                 count += 1
+            } else if unsafe !takeOther(line, start, keepsHost: keepsHost) {
+                return false
             }
+        }
+        return true
+    }
+
+    // bounded: the value by the caller, the name by where the value begins
+    private mutating func takeOther(
+        _ line: HeadLines.Line, _ start: UnsafePointer<UInt8>, keepsHost: Bool
+    ) -> Bool {
+        let (name, nameCount) = (Int(line.nameStart), Int(line.nameCount))
+        let (value, valueCount) = unsafe (start + Int(line.valueStart), Int(line.valueCount))
+        switch line.kind {
+        case .other:
+            guard nameCount > 0, name + nameCount < Int(line.valueStart) else { return false }
+            unsafe append(start + name, nameCount, value, valueCount)
+        case .host: if keepsHost { unsafe addAuthority(value, valueCount) }
+        case .te:
+            if unsafe contains("trailers", value, valueCount) { unsafe append("te", pointer("trailers"), 8) }
+        default: break  // of one connection
         }
         return true
     }

@@ -40,8 +40,8 @@ public final class HTTP2Session {
 
     /// All there ever were: in use, and waiting to be used again.
     private var slots: [HTTP2Stream] = []
-    private var spare: [Int] = []
     // The session holds its streams as long as it lives, so these lists count no references.
+    private var spare: [Lent<HTTP2Stream>] = []
     private var news: [Unmanaged<HTTP2Stream>] = unsafe []
     private var newsTaken = 0
     private var due: [Unmanaged<HTTP2Stream>] = unsafe []
@@ -235,25 +235,25 @@ public final class HTTP2Session {
 
     // MARK: Streams
 
-    /// A stream object, used again if one waits.
-    func makeStream(id: Int32) -> HTTP2Stream {
+    /// A stream object, used again if one waits. It lasts as long as the session.
+    func makeStream(id: Int32) -> Lent<HTTP2Stream> {
         streamCount += 1
-        if let slot = spare.popLast() {
-            let stream = slots[slot]  // bounded: spare holds places in slots
-            stream.begin(self, id: id)
-            return stream
-        }
-        let stream = HTTP2Stream(slot: slots.count, buffers: buffers)
-        slots.append(stream)
-        stream.begin(self, id: id)
+        let stream = spare.popLast() ?? addStream()
+        stream.use { $0.begin(self, id: id) }
         return stream
+    }
+
+    private func addStream() -> Lent<HTTP2Stream> {
+        let stream = HTTP2Stream(buffers: buffers)
+        slots.append(stream)
+        return Lent(stream)
     }
 
     /// Neither libnghttp2 nor a socket knows it any more.
     private func recycle(_ stream: HTTP2Stream) {
         streamCount -= 1
         stream.end()
-        spare.append(stream.slot)
+        spare.append(Lent(stream))
     }
 
     /// One of ours by its id; looked for only when something is wrong.
@@ -345,8 +345,8 @@ public final class HTTP2Session {
         return Int(unsafe nghttp2_session_get_remote_settings(handle, NGHTTP2_SETTINGS_MAX_CONCURRENT_STREAMS))
     }
 
-    /// A stream for one request; `nil` unless ``mayOpen``.
-    public func open() -> HTTP2Stream? {
+    /// A stream for one request; `nil` unless ``mayOpen``. It lasts as long as the session.
+    public func open() -> Lent<HTTP2Stream>? {
         guard mayOpen else { return nil }
         openedCount += 1
         watch.streamOpened()

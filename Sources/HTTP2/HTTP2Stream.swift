@@ -19,8 +19,6 @@ public final class HTTP2Stream: Carrier {
     var hasSession: Bool { unsafe owner != nil }
     /// The session holds its streams, and clears this before it goes: nobody has to count a reference for a call.
     private var owner: Unmanaged<HTTP2Session>?
-    /// Its place among the session's streams.
-    let slot: Int
     /// 0 until the request is submitted.
     public internal(set) var id: Int32 = 0
 
@@ -94,8 +92,7 @@ public final class HTTP2Stream: Carrier {
     /// What the peer is told when the message is cut.
     public var cutCode = HTTP2ErrorCode.internalError
 
-    init(slot: Int, buffers: BufferPool) {
-        self.slot = slot
+    init(buffers: BufferPool) {
         head = Buffer(pool: buffers)
         body = Buffer(pool: buffers)
         trailers = Buffer(pool: buffers)
@@ -160,6 +157,9 @@ public final class HTTP2Stream: Carrier {
         return .taken
     }
 
+    /// Whether the head that was received last came with its lines, and has not been read.
+    public var hasLines: Bool { lines.headCount > 0 }
+
     /// The head of ``lines`` has been read.
     public func forgetLines() { lines.removeAll() }
 
@@ -175,6 +175,9 @@ public final class HTTP2Stream: Carrier {
         guard hasSession, !endQueued, !lines.isEmpty else { return }
         if sentTrailers.append(copying: lines) < lines.count { withSession { $0.reset(self, .internalError) } }
     }
+
+    /// Whether field lines came behind the body.
+    public var hasTrailers: Bool { !trailers.isEmpty }
 
     /// Lends the field lines that came behind the body.
     public override func readTrailers(_ read: (Span<UInt8>) -> Void) { lend(trailers, to: read) }
@@ -204,11 +207,13 @@ public final class HTTP2Stream: Carrier {
     @inline(__always)
     private func withSession<Result>(otherwise: Result, _ body: (HTTP2Session) -> Result) -> Result {
         guard let owner = unsafe owner else { return otherwise }
-        return unsafe owner._withUnsafeGuaranteedRef(body)
+        return unsafe owner._withUnsafeGuaranteedRef { body($0) }
     }
 
     @inline(__always)
-    private func withSession(_ body: (HTTP2Session) -> Void) { withSession(otherwise: (), body) }
+    private func withSession(_ body: (HTTP2Session) -> Void) {
+        if let owner = unsafe owner { unsafe owner._withUnsafeGuaranteedRef { body($0) } }
+    }
 
     /// Tells the socket what ``readiness`` says.
     public func tellSocket() { socket?.carrierReady(readiness) }

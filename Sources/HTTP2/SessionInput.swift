@@ -147,8 +147,11 @@ extension HTTP2Session {
             count(.headerList)
             charge(nil)  // reading one costs more than sending it
         }
-        let stream = makeStream(id: id)
-        unsafe nghttp2_session_set_stream_user_data(handle, id, Unmanaged.passUnretained(stream).toOpaque())
+        makeStream(id: id).use { requestEnds($0, endsStream: endsStream) }
+    }
+
+    private func requestEnds(_ stream: HTTP2Stream, endsStream: Bool) {
+        unsafe nghttp2_session_set_stream_user_data(handle, stream.id, Unmanaged.passUnretained(stream).toOpaque())
         if incoming.flaw == nil {
             swap(&incoming.text, &stream.head)
             swap(&incoming.lines, &stream.lines)

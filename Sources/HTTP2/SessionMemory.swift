@@ -105,5 +105,5 @@ public final class SessionMemory {
 @inline(__always)
 private func withMemory<Result>(_ memory: UnsafeMutableRawPointer?, _ body: (SessionMemory) -> Result?) -> Result? {
     guard let memory = unsafe memory else { return nil }
-    return unsafe Unmanaged<SessionMemory>.fromOpaque(memory)._withUnsafeGuaranteedRef(body)
+    return unsafe Unmanaged<SessionMemory>.fromOpaque(memory)._withUnsafeGuaranteedRef { body($0) }
 }

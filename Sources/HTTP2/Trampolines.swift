@@ -54,7 +54,7 @@ private func withSession<Result>(
     _ context: UnsafeMutableRawPointer?, otherwise: Result, _ body: (HTTP2Session) -> Result
 ) -> Result {
     guard let context = unsafe context else { return otherwise }
-    return unsafe Unmanaged<HTTP2Session>.fromOpaque(context)._withUnsafeGuaranteedRef(body)
+    return unsafe Unmanaged<HTTP2Session>.fromOpaque(context)._withUnsafeGuaranteedRef { body($0) }
 }
 
 private func headBegins(

@@ -16,7 +16,7 @@ struct CostTests {
 
     /// One exchange with bodies and trailers, read with the buffers the sockets have.
     private func exchange(_ pair: Pair, _ requestBytes: [UInt8], _ responseBytes: [UInt8], _ trailerBytes: [UInt8]) {
-        guard let opened = pair.client.open() else { return }
+        guard let opened = pair.client.open()?.object else { return }
         _ = opened.send(requestBytes.span)
         opened.shutdownWrite()
         Self.move(from: pair.client, to: pair.server, pair.pool)

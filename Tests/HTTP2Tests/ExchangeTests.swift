@@ -59,7 +59,7 @@ struct ExchangeTests {
     @Test("A request's head and trailers without a body arrive as such")
     func requestHeadAndTrailers() throws {
         let pair = try Pair()
-        let opened = try #require(pair.client.open())
+        let opened = try #require(pair.client.open()?.object)
         _ = opened.send(text: post)
         opened.sendTrailers(Array("x-sum: 0\r\n".utf8).span)
         opened.shutdownWrite()

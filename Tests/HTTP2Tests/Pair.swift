@@ -49,7 +49,7 @@ final class Pair {
 
     /// A stream opened by the client that the server has been told of.
     func exchange(_ request: String, end: Bool = true) throws -> (client: HTTP2Stream, server: HTTP2Stream) {
-        let opened = try #require(client.open())
+        let opened = try #require(client.open()?.object)
         #expect(opened.send(text: request) == .sent(request.utf8.count))
         if end { opened.shutdownWrite() }
         carry()

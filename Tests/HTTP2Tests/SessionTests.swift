@@ -59,7 +59,7 @@ struct SessionTests {
         pair.carry()
         let (first, arrived) = try pair.exchange(get)
         _ = try pair.exchange(get)
-        #expect(!pair.client.mayOpen && pair.client.open() == nil)
+        #expect(!pair.client.mayOpen && pair.client.open()?.object == nil)
         _ = arrived.send(text: ok)
         arrived.shutdownWrite()
         pair.carry()
@@ -73,7 +73,7 @@ struct SessionTests {
         limits.concurrentStreams = 1
         let pair = try Pair(server: limits)
         // The client does not know the limit of 1 yet.
-        let streams = try (0..<3).map { _ in try #require(pair.client.open()) }
+        let streams = try (0..<3).map { _ in try #require(pair.client.open()?.object) }
         _ = pair.carryToClient()
         for stream in streams {
             _ = stream.send(text: get)
@@ -112,7 +112,7 @@ struct SessionTests {
         let pair = try Pair()
         let (first, arrived) = try pair.exchange(get)
         pair.server.goAway(.noError)
-        let second = try #require(pair.client.open())
+        let second = try #require(pair.client.open()?.object)
         _ = second.send(text: get)
         second.shutdownWrite()
         _ = pair.carryToServer()
@@ -130,7 +130,7 @@ struct SessionTests {
         let pair = try Pair()
         _ = try pair.exchange(get)
         pair.server.goAway(.noError)
-        let late = try #require(pair.client.open())
+        let late = try #require(pair.client.open()?.object)
         _ = late.send(text: get)
         late.shutdownWrite()
         pair.carry()
@@ -143,7 +143,7 @@ struct SessionTests {
     func goAwayBeforeSending() throws {
         let pair = try Pair()
         _ = try pair.exchange(get)
-        let late = try #require(pair.client.open())
+        let late = try #require(pair.client.open()?.object)
         _ = late.send(text: get)
         pair.server.goAway(.noError)
         _ = pair.carryToClient()
@@ -173,7 +173,7 @@ struct SessionTests {
     func lost() throws {
         let pair = try Pair()
         let (sent, arrived) = try pair.exchange(post, end: false)
-        let waiting = try #require(pair.client.open())
+        let waiting = try #require(pair.client.open()?.object)
         _ = waiting.send(text: get)
         pair.client.connectionLost()
         pair.server.connectionLost()
@@ -227,7 +227,7 @@ struct SessionTests {
         pair.carry()
         var count = 0
         pair.client.onDirty = { count += 1 }
-        let opened = try #require(pair.client.open())
+        let opened = try #require(pair.client.open()?.object)
         _ = opened.send(text: post)
         _ = opened.send(text: "more")
         opened.shutdownWrite()
@@ -242,7 +242,7 @@ struct SessionTests {
         let pair = try Pair()
         pair.carry()
         for _ in 0..<10 {
-            let opened = try #require(pair.client.open())
+            let opened = try #require(pair.client.open()?.object)
             _ = opened.send(text: post + "body")
             opened.shutdownWrite()
         }

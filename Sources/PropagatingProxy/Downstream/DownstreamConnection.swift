@@ -42,8 +42,11 @@ final class DownstreamConnection: Socket, Downstream {
     var retainedCount = 0
     /// Its place in the worker's table, or in that of the HTTP/2 connection.
     let slot: Int
-    /// What carries it, if it is no socket of its own.
-    private(set) var stream: HTTP2Stream?
+    /// What carries it, if it is no socket of its own. Held by the session of ``parent``.
+    private(set) var lentStream: Lent<HTTP2Stream>?
+    /// The same, counted.
+    var stream: HTTP2Stream? { lentStream?.object }
+    var hasStream: Bool { lentStream != nil }
     private let parent: HTTP2Downstream?
     private var state = State.readingHead
     private var exchange: Exchange?
@@ -77,7 +80,7 @@ final class DownstreamConnection: Socket, Downstream {
         keepsCertificateField =
             isTrusted && listener.callerCertificateField.keeps(hasCertificate: security?.hasCertificate ?? false)
         self.slot = slot
-        stream = nil
+        lentStream = nil
         parent = nil
         input = Buffer(pool: worker.buffers)
         output = Buffer(pool: worker.buffers)
@@ -96,7 +99,7 @@ final class DownstreamConnection: Socket, Downstream {
         keepsCertificateField =
             isTrusted && listener.callerCertificateField.keeps(hasCertificate: security?.hasCertificate ?? false)
         self.slot = slot
-        self.stream = stream
+        lentStream = Lent(stream)
         self.parent = parent
         input = Buffer(pool: worker.buffers)
         output = Buffer(pool: worker.buffers)
@@ -105,7 +108,7 @@ final class DownstreamConnection: Socket, Downstream {
 
     /// Another stream of the same HTTP/2 connection, when the last one has ended.
     func reuse(for stream: HTTP2Stream) {
-        self.stream = stream
+        lentStream = Lent(stream)
         state = .readingHead
         (retainedCount, seenCount, due) = (0, 0, 0)
         reopen(carrier: stream)
@@ -176,15 +179,15 @@ final class DownstreamConnection: Socket, Downstream {
     private func readHead() -> Bool {
         if input.count > seenCount {
             do throws(SyntaxError) {
-                if let stream, stream.lines.headCount > 0 {
-                    begin(try readHead(input, of: stream), of: stream)
+                if let lentStream, lentStream.use(\.hasLines) {
+                    begin(try readHead(input, of: lentStream).get(), of: lentStream)
                     return true
                 }
                 let progress = try parseRequestHead(
                     input.readable, alreadySeen: seenCount, limits: listener.headLimits, fields: &worker.fields)
                 if case .complete(let head) = progress {
-                    if let stream {
-                        begin(head, of: stream)
+                    if let lentStream {
+                        begin(head, of: lentStream)
                     } else if listener.httpVersion == .http2 {
                         refuse(.malformedRequest(.unsupportedVersion))
                     } else {
@@ -214,10 +217,16 @@ final class DownstreamConnection: Socket, Downstream {
     }
 
     /// A stream's head comes with its lines.
-    private func readHead(_ input: borrowing Buffer, of stream: HTTP2Stream) throws(SyntaxError) -> RequestHead {
-        defer { stream.forgetLines() }
-        return try readRequestHead(
-            input.readable, lines: stream.lines, limits: listener.headLimits, fields: &worker.fields)
+    private func readHead(
+        _ input: borrowing Buffer, of stream: Lent<HTTP2Stream>
+    ) -> Result<RequestHead, SyntaxError> {
+        stream.use { stream in
+            defer { stream.forgetLines() }
+            return Result { () throws(SyntaxError) in
+                try readRequestHead(
+                    input.readable, lines: stream.lines, limits: listener.headLimits, fields: &worker.fields)
+            }
+        }
     }
 
     private func awaitBytes() -> Bool {
@@ -231,9 +240,9 @@ final class DownstreamConnection: Socket, Downstream {
     }
 
     /// A stream ends by itself: the body reaches as far as it does.
-    private func begin(_ received: RequestHead, of stream: HTTP2Stream) {
+    private func begin(_ received: RequestHead, of stream: Lent<HTTP2Stream>) {
         var head = received
-        if head.framing == .none, !stream.endedWithHead { head.framing = .untilClose }
+        if head.framing == .none, !stream.use(\.endedWithHead) { head.framing = .untilClose }
         begin(head)
     }
 
@@ -259,7 +268,7 @@ final class DownstreamConnection: Socket, Downstream {
 
     /// A record of TLS begins with this byte, and no request does.
     private func beginsWithHandshake(_ input: borrowing Buffer) -> Bool {
-        guard security == nil, stream == nil, servedCount == 0, !input.isEmpty else { return false }
+        guard security == nil, !hasStream, servedCount == 0, !input.isEmpty else { return false }
         return input.readable[0] == 0x16  // bounded: not empty
     }
 
@@ -274,7 +283,7 @@ final class DownstreamConnection: Socket, Downstream {
 
     /// The first bytes may be HTTP/2's preface (RFC 9113 §3.4); then another object goes on with the connection.
     private func takesPreface() -> Bool {
-        guard stream == nil, servedCount == 0, listener.httpVersion != .http1, security?.selectedProtocol == nil,
+        guard !hasStream, servedCount == 0, listener.httpVersion != .http1, security?.selectedProtocol == nil,
             beginsWithPreface(input)
         else { return false }
         let carrier = carrier
@@ -296,7 +305,7 @@ final class DownstreamConnection: Socket, Downstream {
     /// The response has gone to the kernel whole.
     func exchangeEnded(keepsAlive: Bool) {
         giveBackExchange()
-        if stream != nil {
+        if hasStream {
             shutdownWrite()
             return end()
         }
@@ -347,7 +356,7 @@ final class DownstreamConnection: Socket, Downstream {
             return worker.downstreamClosed(self)
         }
         rest(isCut: isCut)
-        stream = nil
+        lentStream = nil
         input.release()
         output.release()
         parent.streamClosed(self)

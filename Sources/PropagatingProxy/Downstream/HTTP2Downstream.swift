@@ -24,6 +24,8 @@ final class HTTP2Downstream: HTTP2Connection, Downstream {
     }
 
     let worker: Worker
+    /// The worker's.
+    private let metrics: Lent<WorkerMetrics>
     let listener: ListenerContext
     let peerEndpoint: EndpointAddress
     let peerText: IPText
@@ -48,6 +50,7 @@ final class HTTP2Downstream: HTTP2Connection, Downstream {
         _ descriptor: consuming Descriptor, carrier: Carrier?, from text: DownstreamConnection
     ) throws(HTTP2Error) {
         worker = text.worker
+        metrics = Lent(text.worker.metrics)
         listener = text.listener
         peerEndpoint = text.peerEndpoint
         peerText = text.peerText
@@ -64,6 +67,7 @@ final class HTTP2Downstream: HTTP2Connection, Downstream {
         _ descriptor: consuming Descriptor, from handshake: TLSHandshake, _ security: DownstreamSecurity
     ) throws(HTTP2Error) {
         worker = handshake.worker
+        metrics = Lent(handshake.worker.metrics)
         listener = handshake.listener
         peerEndpoint = EndpointAddress(handshake.peer)
         peerText = IPText(handshake.peer)
@@ -119,7 +123,7 @@ final class HTTP2Downstream: HTTP2Connection, Downstream {
     private func begin(_ stream: HTTP2Stream) {
         guard isOpen else { return stream.close(isCut: true) }
         servedCount += 1
-        worker.metrics.http2StreamBegan()
+        metrics.use { $0.http2StreamBegan() }
         if let slot = freeSlots.popLast() {
             let connection = streams[slot]  // bounded: a free slot is one of the table
             connection.reuse(for: stream)

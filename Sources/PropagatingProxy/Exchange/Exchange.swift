@@ -123,7 +123,7 @@ final class Exchange {
     private func beginRefused(_ downstream: DownstreamConnection) {
         report.beginRefused(
             listener: downstream.listener, peer: downstream.peerEndpoint, worker: worker,
-            overHTTP2: downstream.stream != nil)
+            overHTTP2: downstream.hasStream)
     }
 
     private func start(_ downstream: DownstreamConnection) {
@@ -156,7 +156,7 @@ final class Exchange {
             path: bytes.extracting(head.path.range).extracting(first: Int(head.pathCount)),
             listener: listener, isTrusted: downstream.isTrusted, nowMicroseconds: now)
         report.begin(
-            at: now, overHTTP2: downstream.stream != nil,
+            at: now, overHTTP2: downstream.hasStream,
             head: head, bytes: bytes, facts: facts, decision: decision, route: route, listener: listener,
             downstream: downstream, worker: worker)
         requestID = facts.mintedRequestID

@@ -41,7 +41,7 @@ extension Exchange {
         connection.exchange = self
         wish.avoids = connection.endpointID
         report.beginAttempt(
-            attempt, to: connection.endpoint, worker: worker, overHTTP2: connection.stream != nil,
+            attempt, to: connection.endpoint, worker: worker, overHTTP2: connection.hasStream,
             security: connection.security)
     }
 
@@ -64,7 +64,7 @@ extension Exchange {
         guard errno == 0 else { return connectFailed(.connectFailed(errno: errno)) }
         guard let downstream, let route else { return }
         if upstream.security != .plain {
-            report.attemptSecured(upstream.security, overHTTP2: upstream.stream != nil)
+            report.attemptSecured(upstream.security, overHTTP2: upstream.hasStream)
         }
         // What is said before a request is no answer to it (RFC 9112 §6.3).
         if !upstream.isQuiet, upstream.peek() == .bytes { return fail(.unaskedResponse) }
@@ -103,7 +103,7 @@ extension Exchange {
         }
         flags.insert(.requestBegun)
         requestRelay = BodyRelay(
-            head.framing, streamGoesOn: goesOn(downstream.stream), to: requestSink(upstream))
+            head.framing, streamGoesOn: goesOn(downstream.lentStream), to: requestSink(upstream))
         downstream.retainedCount = Int(head.length)
         if flags.contains(.isGRPC), attempt == 0 {
             noteReceived(request: downstream.input.count - downstream.retainedCount, in: downstream.input)
@@ -130,7 +130,7 @@ extension Exchange {
     }
 
     private func requestSink(_ upstream: UpstreamConnection) -> BodyRelay.Sink {
-        if upstream.stream != nil { return .stream }
+        if upstream.hasStream { return .stream }
         return head.framing == .chunked || head.framing == .untilClose ? .chunks : .plain
     }
 
@@ -138,9 +138,11 @@ extension Exchange {
     private func passHead(
         _ downstream: DownstreamConnection, _ upstream: UpstreamConnection, _ route: RouteContext
     ) -> HeadOutcome {
-        if let stream = upstream.stream {
-            return stream.sendHead {
-                writeHead(downstream, from: downstream.input, toStream: true, route: route, lines: &$1, into: &$0)
+        if let stream = upstream.lentStream {
+            return stream.use {
+                $0.sendHead {
+                    writeHead(downstream, from: downstream.input, toStream: true, route: route, lines: &$1, into: &$0)
+                }
             }
         }
         let fits = upstream.output.append {
@@ -189,7 +191,7 @@ extension Exchange {
     // MARK: Body
 
     /// Whether more than a head comes from it.
-    func goesOn(_ stream: HTTP2Stream?) -> Bool { stream.map { !$0.endedWithHead } ?? false }
+    func goesOn(_ stream: Lent<HTTP2Stream>?) -> Bool { stream.map { !$0.use(\.endedWithHead) } ?? false }
 
     /// Sends what there is of the request; also one direction of a tunnel.
     func relayRequest(_ downstream: DownstreamConnection, _ upstream: UpstreamConnection) {
@@ -301,7 +303,7 @@ extension Exchange {
         flags.formUnion([.requestSent, .requestLeft])
         flags.subtract([.requestBlocked, .bodyTimed])
         upstream.output.release()
-        if upstream.stream != nil { upstream.shutdownWrite() }
+        if upstream.hasStream { upstream.shutdownWrite() }
         // While the response waits for the downstream to read, that deadline is the only one.
         if head.framing != .none, !flags.contains(.responseBlocked) { downstream.setDeadline(withinDue: nil) }
         if !flags.contains(.responseBegun), let routed {

@@ -77,8 +77,8 @@ extension Exchange {
             if flags.contains(.replayable), triesLeft == 0 { releaseRetained(downstream) }
             do throws(SyntaxError) {
                 let limits = downstream.listener.responseLimits
-                if let stream = upstream.stream, stream.lines.headCount > 0 {
-                    return take(try readHead(upstream.input, of: stream, limits: limits), downstream, upstream)
+                if let stream = upstream.lentStream, stream.use(\.hasLines) {
+                    return take(try readHead(upstream.input, of: stream, limits: limits).get(), downstream, upstream)
                 }
                 let progress = try parseHead(upstream.input, limits: limits)
                 if case .complete(let response) = progress {
@@ -104,19 +104,24 @@ extension Exchange {
 
     /// A stream's head comes with its lines.
     private func readHead(
-        _ input: borrowing Buffer, of stream: HTTP2Stream, limits: HeadLimits
-    ) throws(SyntaxError) -> ResponseHead {
-        defer { stream.forgetLines() }
-        return try readResponseHead(
-            input.readable, lines: stream.lines, requestMethod: head.method, limits: limits, fields: &worker.fields)
+        _ input: borrowing Buffer, of stream: Lent<HTTP2Stream>, limits: HeadLimits
+    ) -> Result<ResponseHead, SyntaxError> {
+        stream.use { stream in
+            defer { stream.forgetLines() }
+            return Result { () throws(SyntaxError) in
+                try readResponseHead(
+                    input.readable, lines: stream.lines, requestMethod: head.method, limits: limits,
+                    fields: &worker.fields)
+            }
+        }
     }
 
     private func take(
         _ received: ResponseHead, _ downstream: DownstreamConnection, _ upstream: UpstreamConnection
     ) -> Bool {
         var response = received
-        if let stream = upstream.stream, stream.endedWithHead {
-            response.endWithHead(saysLength: downstream.stream == nil)
+        if let stream = upstream.lentStream, stream.use(\.endedWithHead) {
+            response.endWithHead(saysLength: !downstream.hasStream)
         }
         if triesLeft > 0 || flags.contains(.replayable) {
             if response.status >= 200, retryInstead(of: response, downstream, upstream) { return false }
@@ -127,7 +132,7 @@ extension Exchange {
                 ? takeUpgrade(response, downstream, upstream) : takeInterim(response, downstream, upstream)
         }
         var changes = ResponseWriter.Changes()
-        let toStream = downstream.stream != nil
+        let toStream = downstream.hasStream
         if !toStream, response.framing == .untilClose || response.framing == .chunked {
             // An HTTP/1.0 downstream knows no chunks: the end of its body is the end of the connection.
             changes.writesChunks = head.minorVersion == 1
@@ -145,7 +150,7 @@ extension Exchange {
             noteReceived(response: upstream.input.count - Int(response.length), in: upstream.input)
         }
         responseRelay = BodyRelay(
-            response.framing, streamGoesOn: goesOn(upstream.stream),
+            response.framing, streamGoesOn: goesOn(upstream.lentStream),
             to: toStream ? .stream : changes.writesChunks ? .chunks : .plain)
         return passHead(response, changes, downstream, upstream)
     }
@@ -203,7 +208,7 @@ extension Exchange {
         _ response: ResponseHead, _ changes: ResponseWriter.Changes, _ downstream: DownstreamConnection,
         _ upstream: UpstreamConnection
     ) -> Bool {
-        if let stream = downstream.stream, downstream.output.isEmpty {
+        if let stream = downstream.lentStream, downstream.output.isEmpty {
             return passHead(response, addsVia: changes.addsVia, to: stream, upstream)
         }
         if ResponseWriter.canPassOn(response, changes), downstream.output.isEmpty,
@@ -220,10 +225,12 @@ extension Exchange {
 
     /// A stream takes the head at once; the body follows.
     private func passHead(
-        _ response: ResponseHead, addsVia: Bool, to stream: HTTP2Stream, _ upstream: UpstreamConnection
+        _ response: ResponseHead, addsVia: Bool, to stream: Lent<HTTP2Stream>, _ upstream: UpstreamConnection
     ) -> Bool {
-        let outcome = stream.sendHead { out, lines in
-            writeHead(response, addsVia: addsVia, from: upstream.input, lines: &lines, into: &out)
+        let outcome = stream.use {
+            $0.sendHead { out, lines in
+                writeHead(response, addsVia: addsVia, from: upstream.input, lines: &lines, into: &out)
+            }
         }
         switch outcome {
         case .taken: break
@@ -316,12 +323,16 @@ extension Exchange {
     }
 
     private func responseSourceClosed(_ downstream: DownstreamConnection, _ upstream: UpstreamConnection) -> Bool {
-        guard let stream = upstream.stream else { return responseRelay.sourceClosed(into: &downstream.output) }
+        guard let stream = upstream.lentStream, flags.contains(.isGRPC) || stream.use(\.hasTrailers) else {
+            return responseRelay.sourceClosed(into: &downstream.output)
+        }
         var isWhole = false
-        stream.readTrailers { lines in
-            if flags.contains(.isGRPC) { call.noteTrailers(lines) }
-            isWhole = responseRelay.sourceClosed(trailers: lines, into: &downstream.output) {
-                downstream.sendTrailers($0)
+        stream.use {
+            $0.readTrailers { lines in
+                if flags.contains(.isGRPC) { call.noteTrailers(lines) }
+                isWhole = responseRelay.sourceClosed(trailers: lines, into: &downstream.output) {
+                    downstream.sendTrailers($0)
+                }
             }
         }
         return isWhole
@@ -329,7 +340,7 @@ extension Exchange {
 
     private func upstreamFailed(_ downstream: DownstreamConnection, _ upstream: UpstreamConnection) {
         if let refusal = upstream.refusal { return retryOrFail(.connectFailure, .tlsFailed(refusal)) }
-        if upstream.useCount > 0, upstream.input.isEmpty, upstream.stream == nil {
+        if upstream.useCount > 0, upstream.input.isEmpty, !upstream.hasStream {
             worker.metrics.distrusted(upstream.pool.distrust(olderThan: upstream))
         }
         guard hasLostRace(upstream), let route else { return retryOrFail(.reset, .upstreamClosed) }

@@ -41,7 +41,7 @@ struct RequestFacts: BitwiseCopyable {
                     fields.markRemoved(index)
                 }
             case .userAgent: userAgent = field.value
-            case .contentType where downstream.stream != nil:
+            case .contentType where downstream.hasStream:
                 isGRPC = GRPCRequest.isGRPC(contentType: bytes.extracting(field.value.range))
             case .grpcTimeout:
                 grpcTimeoutMilliseconds = GRPCRequest.timeoutMilliseconds(bytes.extracting(field.value.range))

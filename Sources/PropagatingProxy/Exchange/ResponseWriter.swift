@@ -30,11 +30,16 @@ enum ResponseWriter {
         lines: inout HeadLines, toStream out: inout OutputSpan<UInt8>
     ) {
         var notes = LineNotes(isWanted: true)
-        writeStatusLine(bytes.extracting(head.statusLine.range), into: &out)
-        for index in 0..<fields.count where fields[index].isForwarded {
-            let field = fields[index]
-            lines.append(field, movedBy: out.count - Int(field.line.start))
-            out.write(bytes.extracting(field.line.range))
+        if !head.needsRewrite {
+            out.write(bytes.extracting(first: Int(head.length) - 2))  // all but the empty line
+            for index in 0..<fields.count { lines.append(fields[index], movedBy: 0) }
+        } else {
+            writeStatusLine(bytes.extracting(head.statusLine.range), into: &out)
+            for index in 0..<fields.count where fields[index].isForwarded {
+                let field = fields[index]
+                lines.append(field, movedBy: out.count - Int(field.line.start))
+                out.write(bytes.extracting(field.line.range))
+            }
         }
         notes.begin(out)
         if writeLength(head, into: &out) { notes.end(.contentLength, &lines, out) }

@@ -131,7 +131,7 @@ final class EndpointPool {
 
     /// Takes back a connection whose exchange has ended whole.
     func giveBack(_ connection: UpstreamConnection) {
-        guard connection.stream == nil else { return connection.end() }
+        guard !connection.hasStream else { return connection.end() }
         connection.servedOne()
         // A response that filled the buffer to its last byte may have more behind it, of which no event tells.
         if connection.mayRead { _ = connection.peek() }

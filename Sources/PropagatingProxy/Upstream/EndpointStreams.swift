@@ -7,7 +7,9 @@ import TLS
 extension EndpointPool {
     /// A stream of a connection that has room for one, else of a new connection.
     func takeStream() -> Upstream.Acquisition {
-        if let first = sessions.first, let connection = first.openStream() { return taken(connection) }
+        if let first = sessions.first.map(Lent.init), let connection = first.use({ $0.openStream() }) {
+            return taken(connection)  // a session leaves this list at events of its own, not here
+        }
         for session in sessions.dropFirst() {
             if let connection = session.openStream() { return taken(connection) }
         }

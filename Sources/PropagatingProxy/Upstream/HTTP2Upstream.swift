@@ -57,7 +57,7 @@ final class HTTP2Upstream: HTTP2Connection {
         return connection
     }
 
-    private func connection(for stream: HTTP2Stream) -> UpstreamConnection {
+    private func connection(for stream: Lent<HTTP2Stream>) -> UpstreamConnection {
         guard let connection = spare.popLast() else {
             return UpstreamConnection(stream, of: self, isConnecting: isConnecting, pool: pool, buffers: buffers)
         }

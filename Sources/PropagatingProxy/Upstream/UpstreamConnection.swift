@@ -23,8 +23,11 @@ final class UpstreamConnection: Socket {
     let endpointID: EndpointID
     /// The peer's address as spans carry it.
     let endpoint: EndpointAddress
-    /// What carries it, if it is no socket of its own.
-    private(set) var stream: HTTP2Stream?
+    /// What carries it, if it is no socket of its own. Held by the session of ``session``.
+    private(set) var lentStream: Lent<HTTP2Stream>?
+    /// The same, counted.
+    var stream: HTTP2Stream? { lentStream?.object }
+    var hasStream: Bool { lentStream != nil }
     private let session: HTTP2Upstream?
     /// Between a socket of its own and the kernel; `nil` in the clear.
     private let tls: TLSLink?
@@ -51,7 +54,7 @@ final class UpstreamConnection: Socket {
         self.isConnecting = isConnecting
         self.tls = tls
         security = SpanSecurity(tls)
-        stream = nil
+        lentStream = nil
         session = nil
         super.init(descriptor, carrier: tls?.session, on: loop)
         if isConnecting { awaitWritable() }
@@ -59,7 +62,8 @@ final class UpstreamConnection: Socket {
 
     /// One stream of an HTTP/2 connection.
     init(
-        _ stream: HTTP2Stream, of session: HTTP2Upstream, isConnecting: Bool, pool: EndpointPool, buffers: BufferPool
+        _ stream: Lent<HTTP2Stream>, of session: HTTP2Upstream, isConnecting: Bool, pool: EndpointPool,
+        buffers: BufferPool
     ) {
         input = Buffer(pool: buffers)
         output = Buffer(pool: buffers)
@@ -69,31 +73,31 @@ final class UpstreamConnection: Socket {
         self.isConnecting = isConnecting
         tls = nil
         security = session.security
-        self.stream = stream
+        lentStream = stream
         self.session = session
         useCount = UInt32(clamping: session.servedCount)
-        super.init(carrier: stream, on: session.loop)
+        super.init(carrier: stream.object, on: session.loop)
     }
 
     /// Another stream of the same HTTP/2 connection, when the last one has ended.
-    func reuse(for stream: HTTP2Stream, isConnecting: Bool) {
-        self.stream = stream
+    func reuse(for stream: Lent<HTTP2Stream>, isConnecting: Bool) {
+        lentStream = stream
         self.isConnecting = isConnecting
         useCount = 1
         if security == .unfinished, let session { security = session.security }
-        reopen(carrier: stream)
+        stream.use { reopen(carrier: $0) }
     }
 
     /// A stream has ended, or is cut now.
     func rest() {
         rest(isCut: false)
-        stream = nil
+        lentStream = nil
         input.release()
         output.release()
     }
 
     /// Whether the peer may have closed before it saw the request, through no fault of it.
-    var mayLoseRace: Bool { useCount > 0 || stream != nil }
+    var mayLoseRace: Bool { useCount > 0 || hasStream }
 
     /// Whether the peer has neither spoken nor ended, as far as the loop knows.
     var isQuiet: Bool { !mayRead && !peerHasEnded && !isReported }
