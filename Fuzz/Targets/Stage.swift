@@ -16,6 +16,7 @@ final class Stage {
     let listeners: [ListenerContext]
     let routes: [[RouteContext]]
     let downstreams: [DownstreamConnection]
+    private let upstreams: [Upstream]
 
     init(_ text: String) throws {
         let configuration = try ConfigurationLoader.load(text: Array(text.utf8), file: "stage").configuration
@@ -37,7 +38,8 @@ final class Stage {
                     supplies: SessionSupplies(buffers: worker.buffers),
                     seed: 1, log: log, on: loop))
         }
-        routes = configuration.listeners.map { listener in
+        self.upstreams = upstreams
+        routes = configuration.listeners.map { [upstreams] listener in
             listener.routes.map { RouteContext($0.action, upstreams: upstreams, configuration) }
         }
         listeners = configuration.listeners.enumerated().map { index, listener in
@@ -56,5 +58,8 @@ final class Stage {
         }
     }
 
-    deinit { worker.end() }
+    deinit {
+        worker.end()
+        for upstream in upstreams { upstream.end() }
+    }
 }
