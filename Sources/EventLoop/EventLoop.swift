@@ -14,6 +14,9 @@ public final class EventLoop {
     private var expiry: LoopTimer?
     private var resuming: [Socket] = []
     private var endingTurn: [Socket] = []
+    /// Closed in this pass: what is on the stack may still use them.
+    private var departed: [AnyObject] = []
+    private var isInPass = false
     private var isStopping = false
     /// How many times the loop has gone round. Between two changes the kernel has been asked what is ready.
     public private(set) var passCount: UInt64 = 0
@@ -80,19 +83,36 @@ public final class EventLoop {
     /// Runs until ``stop()`` is called.
     public func run() {
         isStopping = false
-        while !isStopping, unsafe event_base_loop(base, EVLOOP_ONCE) == 0 {
-            passCount += 1
-            if !endingTurn.isEmpty { endTurn() }
-        }
+        while !isStopping, pass(EVLOOP_ONCE) == 0 {}
+    }
+
+    private func pass(_ flags: CInt) -> CInt {
+        isInPass = true
+        let result = unsafe event_base_loop(base, flags)
+        passCount += 1
+        if !endingTurn.isEmpty { endTurn() }
+        isInPass = false
+        if !departed.isEmpty { letGo() }
+        return result
+    }
+
+    /// They may take others along.
+    private func letGo() {
+        let gone = departed
+        departed = []
+        _ = gone
+    }
+
+    /// Keeps what an owner lets go of while events are told, until all of this pass have been.
+    public func keepForThisPass(_ object: AnyObject) {
+        if isInPass { departed.append(object) }
     }
 
     /// Runs what is ready now, once, and returns; tests drive the loop with it.
     ///
     /// `EVLOOP_NONBLOCK` alone would go on for as long as a handler leaves bytes unread.
     public func runOnce() {
-        _ = unsafe event_base_loop(base, EVLOOP_ONCE | EVLOOP_NONBLOCK)
-        passCount += 1
-        if !endingTurn.isEmpty { endTurn() }
+        _ = pass(EVLOOP_ONCE | EVLOOP_NONBLOCK)
     }
 
     /// Ends ``run()`` after the current callback.

@@ -11,7 +11,7 @@ import Glibc
 /// costs no `epoll_ctl`: while ``mayRead`` is set the kernel may hold bytes, and no event will come
 /// before they are read. A read that leaves free space emptied the kernel's queue, so no second
 /// `recv` asks for EAGAIN; an end of stream that lay behind those bytes is known from EPOLLRDHUP.
-/// The loop does not retain a socket; whoever opened it does, until ``close()``.
+/// The loop does not retain a socket; whoever opened it does, until ``close()`` (see ``isKept``).
 @safe
 open class Socket {
     /// The loop whose thread owns this socket.
@@ -38,6 +38,9 @@ open class Socket {
     /// For a carrier over a descriptor: what ``mayRead`` is to the owner of a plain socket.
     public final private(set) var kernelMayRead = false
     private var shutdownIsDue = false
+    /// Its owner keeps it while it is open, and then hands it to ``EventLoop/keepForThisPass(_:)``: its events need not
+    /// count a reference to it. Never taken back.
+    public final var isKept = false
 
     /// Whether the loop knows of something to read that ``ioReady(_:)`` has not been told yet, in this pass.
     public final var isReported: Bool {

@@ -7,11 +7,16 @@ import CLibevent
 /// `event_callback_fn`. `context` is the ``Socket`` that registered.
 ///
 /// `takeUnretainedValue` keeps the socket alive while it runs, so it may drop its last owner from
-/// inside its own callback. One retain per event, none per byte.
+/// inside its own callback: one retain per event, none per byte. One that is kept counts none.
 func socketReady(_: CInt, _ what: Int16, _ context: UnsafeMutableRawPointer?) {
     guard let context = unsafe context else { return }
-    let socket = unsafe Unmanaged<Socket>.fromOpaque(context).takeUnretainedValue()
-    socket.fired(Readiness(rawValue: what))
+    let reference = unsafe Unmanaged<Socket>.fromOpaque(context)
+    let readiness = Readiness(rawValue: what)
+    if unsafe reference._withUnsafeGuaranteedRef(\.isKept) {
+        unsafe reference._withUnsafeGuaranteedRef { $0.fired(readiness) }
+    } else {
+        unsafe reference.takeUnretainedValue().fired(readiness)
+    }
 }
 
 /// `event_callback_fn`. `context` is the loop's ``TimerWheel``.

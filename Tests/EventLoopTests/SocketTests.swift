@@ -71,6 +71,28 @@ struct SocketTests {
         #expect(socket.seen.count == before)
     }
 
+    @Test("A kept socket that closes inside its own event lasts until all events of the pass were told")
+    func keptForThePass() {
+        let (near, far) = socketPair()
+        defer { close(far) }
+        var ended = false
+        var endedWithin: Bool?
+        var owner: NotingSocket? = NotingSocket(number: near, on: loop)
+        owner?.isKept = true
+        owner?.onEnd = { ended = true }
+        owner?.onReady = { [loop] socket, _ in
+            socket.onReady = { _, _ in }
+            socket.close()
+            loop.keepForThisPass(socket)
+            owner = nil
+            endedWithin = ended
+        }
+        say("x", to: far)
+        drive(loop) { ended }
+        #expect(endedWithin == false)
+        #expect(ended)
+    }
+
     @Test("Two pieces arrive in order from one send")
     func twoPieces() {
         let (near, far) = socketPair()

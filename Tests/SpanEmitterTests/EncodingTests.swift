@@ -278,6 +278,52 @@ struct EncodingTests {
         }
     }
 
+    @Test("A tag in one step is what it is in pieces, short or long, ASCII or not", arguments: 0...140)
+    func everyEntry(count: Int) {
+        let plain = [UInt8](repeating: 0x61, count: count)
+        for text in [plain, plain + [0xC3, 0xA9]] {
+            var quick = ByteWriter()
+            var ready = ByteWriter()
+            var slow = ByteWriter()
+            var format = ZipkinV2Proto(Self.names)
+            format.tag("key", text.span, into: &quick)
+            format.tag("key", ready: text.span, into: &ready)
+            Self.appendEntry(text, to: &slow)
+            #expect(array(quick.span) == array(slow.span))
+            #expect(array(ready.span) == array(slow.span))
+        }
+    }
+
+    @Test(
+        "A number in a tag has its digits, and one in a varint its bytes",
+        arguments: [
+            0, 9, 10, 127, 128, 16_383, 16_384, 99_999_999, 100_000_000, 2_097_151, 2_097_152, UInt64.max,
+        ])
+    func everyNumber(number: UInt64) {
+        var quick = ByteWriter()
+        var slow = ByteWriter()
+        var varint = ByteWriter()
+        var format = ZipkinV2Proto(Self.names)
+        format.tag("key", number: number, into: &quick)
+        Self.appendEntry(Array(String(number).utf8), to: &slow)
+        #expect(array(quick.span) == array(slow.span))
+        varint.append(varint: number)
+        var (bytes, rest): ([UInt8], UInt64) = ([], number)
+        while rest > 0x7F {
+            bytes.append(UInt8(rest & 0x7F) | 0x80)
+            rest >>= 7
+        }
+        #expect(array(varint.span) == bytes + [UInt8(rest)])
+    }
+
+    private static func appendEntry(_ text: [UInt8], to out: inout ByteWriter) {
+        out.append(protoTag: 11, .bytes)
+        let start = out.count
+        out.append(protoField: 1, key: "key")
+        out.append(protoField: 2, text: text.span)
+        out.insertLength(at: start)
+    }
+
     @Test("Text of every length is UTF-8 in protocol buffers, with its length before it", arguments: 0...200)
     func everyLength(count: Int) {
         for byte: UInt8 in [0x00, 0x61, 0x7F, 0x80, 0xFF] {

@@ -85,6 +85,7 @@ final class DownstreamConnection: Socket, Downstream {
         input = Buffer(pool: worker.buffers)
         output = Buffer(pool: worker.buffers)
         super.init(descriptor, carrier: carrier, on: worker.loop)
+        isKept = true  // by the worker's table
         setDeadline(milliseconds: listener.timeouts.requestHeadMilliseconds)
     }
 
@@ -359,6 +360,7 @@ final class DownstreamConnection: Socket, Downstream {
         lentStream = nil
         input.release()
         output.release()
+        if !parent.isOpen { loop.keepForThisPass(self) }  // with its last stream it forgets all
         parent.streamClosed(self)
     }
 

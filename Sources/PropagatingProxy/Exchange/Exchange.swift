@@ -19,8 +19,21 @@ final class Exchange {
     static let turnLimit = 16
 
     let worker: Worker
-    var downstream: DownstreamConnection?
-    var upstream: UpstreamConnection?
+    /// The worker's table owns it or its HTTP/2 connection, until the exchange has ended; then the loop, for the pass.
+    var caller: Lent<DownstreamConnection>?
+    var downstream: DownstreamConnection? { caller?.object }
+    /// While it is open it is its own; see ``stream``.
+    private var callee: Lent<UpstreamConnection>?
+    /// ``callee``, if it is a stream of a connection: nobody else has it now.
+    private var stream: UpstreamConnection?
+    var upstream: UpstreamConnection? {
+        get { callee?.object }
+        set {
+            if let newValue { return attach(newValue) }
+            callee = nil
+            if stream != nil { stream = nil }
+        }
+    }
     /// The downstream's listener owns it, and lasts as long as the downstream.
     var routed: Lent<RouteContext>?
     var route: RouteContext? { routed?.object }
@@ -49,6 +62,12 @@ final class Exchange {
 
     init(worker: Worker) {
         self.worker = worker
+    }
+
+    /// The setter of ``upstream`` for what is borrowed.
+    func attach(_ connection: UpstreamConnection) {
+        callee = Lent(connection)
+        if stream != nil || connection.isStream { stream = connection.isStream ? connection : nil }
     }
 
     /// - Parameter head: just parsed from the front of the connection's input; the worker's field table is its.
@@ -127,7 +146,7 @@ final class Exchange {
     }
 
     private func start(_ downstream: DownstreamConnection) {
-        self.downstream = downstream
+        caller = Lent(downstream)
         flags = []
         interimCount = 0
         attempt = 0

@@ -127,7 +127,7 @@ extension Exchange {
     /// The downstream, which is told next, gives this object back to the pool.
     private func finish() {
         if !flags.isDisjoint(with: [.isPending, .backsOff]) { waitNoLonger() }
-        downstream = nil
+        caller = nil
         upstream = nil
         routed = nil
     }

@@ -26,8 +26,8 @@ extension Exchange {
     }
 
     func upstreamReadable(_ upstream: UpstreamConnection) {
-        guard let downstream, !flags.contains(.responseBlocked) else { return }
-        relayResponse(downstream, upstream)
+        guard let caller, !flags.contains(.responseBlocked) else { return }
+        caller.use { relayResponse($0, upstream) }
     }
 
     func upstreamWritable(_ upstream: UpstreamConnection) {

@@ -13,14 +13,19 @@ extension Exchange {
     ///
     /// - Parameter headIsParsed: whether the worker's field table still holds this request's lines.
     func acquire(for downstream: DownstreamConnection, route: RouteContext, headIsParsed: Bool) {
-        guard let target = route.upstream else { return reply(.noAddress, to: downstream) }
-        switch target.acquire(wish) {
+        guard let target = route.target else { return reply(.noAddress, to: downstream) }
+        switch target.use({ $0.acquire(wish) }) {
+        case .idle(let connection):
+            connection.use {
+                adopt($0, isReused: $0.useCount > 0)
+                sendRequest(downstream, $0, route, headIsParsed: headIsParsed)
+            }
         case .ready(let connection):
             adopt(connection, isReused: connection.useCount > 0)
             sendRequest(downstream, connection, route, headIsParsed: headIsParsed)
         case .connecting(let connection):
             adopt(connection, isReused: false)
-            connection.setDeadline(milliseconds: target.settings.connectMilliseconds)
+            connection.setDeadline(milliseconds: target.object.settings.connectMilliseconds)
         case .failed(let error, let pool):
             if let pool {
                 wish.avoids = pool.id
@@ -31,13 +36,13 @@ extension Exchange {
                 pool.noteOutcome(AttemptOutcome(error))
             }
             connectFailed(error)
-        case .full: waitForConnection(downstream, target)
+        case .full: waitForConnection(downstream, target.object)
         }
     }
 
     private func adopt(_ connection: UpstreamConnection, isReused: Bool) {
         worker.metrics.upstreamConnection(isReused: isReused)
-        upstream = connection
+        attach(connection)
         connection.exchange = self
         wish.avoids = connection.endpointID
         report.beginAttempt(

@@ -14,6 +14,8 @@ struct MatchedRoute {
 final class RouteContext {
     /// `nil` for a route that answers by itself.
     let upstream: Upstream?
+    /// The same, for each request.
+    let target: Lent<Upstream>?
     /// The upstream's; `nil` unless it balances by hash.
     let stickyKey: StickyKey?
     let sampling: SamplingRule
@@ -45,6 +47,7 @@ final class RouteContext {
         if let index = action.upstream, upstreams.indices.contains(index) {
             let target = configuration.upstreams[index]  // bounded: one upstream for each of the configuration
             upstream = upstreams[index]
+            self.target = Lent(upstreams[index])
             responseMilliseconds = action.responseMilliseconds ?? upstreams[index].settings.responseMilliseconds
             stickyKey = upstreams[index].stickyKey
             upstreamAuthority = target.authority
@@ -52,6 +55,7 @@ final class RouteContext {
             hostReplacement = rewritesHost ? target.authority : action.hostReplacement
         } else {
             upstream = nil
+            target = nil
             responseMilliseconds = action.responseMilliseconds
             stickyKey = nil
             upstreamAuthority = []

@@ -39,7 +39,8 @@ final class EndpointPool {
     var streamCount = 0
     /// The address is gone, or the worker ends.
     private(set) var isRetired = false
-    private var idle: [UpstreamConnection] = []
+    /// Open ones, each its own owner.
+    private var idle: [Lent<UpstreamConnection>] = []
     /// The first so many of ``idle`` were there when this pass of the loop began.
     private var lookedAtCount = 0
     private var lookedAtPass: UInt64 = 0
@@ -81,11 +82,11 @@ final class EndpointPool {
     /// An idle connection or a new one, as far as the upstream's bounds allow.
     func take(_ wish: Wish) -> Upstream.Acquisition {
         if speaksHTTP2 { return takeStream() }
-        if !wish.isFresh, let connection = takeIdle() { return .ready(connection) }
+        if !wish.isFresh, let connection = takeIdle() { return .idle(connection) }
         if !capacity.mayOpen {
             // Idle connections of other endpoints hold what this one lacks.
             if !wish.isFresh, wish.hash == 0, let connection = capacity.takeIdle(except: self) {
-                return .ready(connection)
+                return .idle(connection)
             }
             guard capacity.makeRoom() else { return .full }
         }
@@ -98,7 +99,7 @@ final class EndpointPool {
     // MARK: Idle connections
 
     /// An idle connection that has said nothing since its last response, as far as can be known.
-    func takeIdle() -> UpstreamConnection? {
+    func takeIdle() -> Lent<UpstreamConnection>? {
         beginPass()
         while !idle.isEmpty {
             guard lookedAtCount > 0 else { return takeUnseen() }
@@ -107,18 +108,18 @@ final class EndpointPool {
             if lookedAtCount != idle.count - 1 { idle.swapAt(lookedAtCount, idle.count - 1) }
             let connection = idle.removeLast()
             capacity.leftIdle()
-            if connection.isQuiet || connection.isBusyWithTLS { return connection }
-            close(connection)
+            if connection.use({ $0.isQuiet || $0.isBusyWithTLS }) { return connection }
+            close(connection.object)
         }
         return nil
     }
 
     /// One that came back in this pass: the kernel is asked, which costs a system call.
-    private func takeUnseen() -> UpstreamConnection? {
+    private func takeUnseen() -> Lent<UpstreamConnection>? {
         while let connection = idle.popLast() {
             capacity.leftIdle()
-            if connection.isQuiet || connection.isBusyWithTLS, connection.peek() == .nothing { return connection }
-            close(connection)
+            if connection.use({ ($0.isQuiet || $0.isBusyWithTLS) && $0.peek() == .nothing }) { return connection }
+            close(connection.object)
         }
         return nil
     }
@@ -144,14 +145,14 @@ final class EndpointPool {
         guard idle.count < idleLimit else { return close(connection) }
         connection.setDeadline(milliseconds: settings.poolIdleMilliseconds)
         beginPass()
-        idle.append(connection)
+        idle.append(Lent(connection))
         capacity.becameIdle()
         capacity.serve()
     }
 
     /// An idle connection was closed by its peer or by its idle timeout, or it spoke out of turn.
     func lost(_ connection: UpstreamConnection) {
-        if let index = idle.firstIndex(where: { $0 === connection }) {
+        if let index = idle.firstIndex(where: { $0.isSame(as: Lent(connection)) }) {
             idle.remove(at: index)
             capacity.leftIdle()
             if index < lookedAtCount { lookedAtCount -= 1 }
@@ -164,14 +165,14 @@ final class EndpointPool {
     ///
     /// - Returns: how many were closed.
     func distrust(olderThan broken: UpstreamConnection) -> Int {
-        let old = idle.filter { $0.answeredPass <= broken.answeredPass }
+        let old = idle.map(\.object).filter { $0.answeredPass <= broken.answeredPass }
         for connection in old { lost(connection) }
         return old.count
     }
 
     /// Makes room for a connection to another endpoint.
     func closeOldest() {
-        if let oldest = idle.first { lost(oldest) }
+        if let oldest = idle.first { lost(oldest.object) }
     }
 
     /// The address is gone, or the worker ends: what is idle is closed, and so is what comes back later.
@@ -193,7 +194,7 @@ final class EndpointPool {
         idle.removeAll()
         capacity.leftIdle(closing.count)
         lookedAtCount = 0
-        for connection in closing { close(connection) }
+        for connection in closing { close(connection.object) }
     }
 
     // MARK: Opening and closing
@@ -217,8 +218,10 @@ final class EndpointPool {
     func open(_ descriptor: consuming Descriptor, _ link: TLSLink?, isConnecting: Bool) -> UpstreamConnection {
         openCount += 1
         capacity.opened()
-        return UpstreamConnection(
+        let connection = UpstreamConnection(
             descriptor, isConnecting: isConnecting, tls: link, pool: self, buffers: supplies.buffers, on: loop)
+        connection.own()
+        return connection
     }
 
     /// What ALPN has chosen for the newest connection. Of the other kind what is idle would only take up room.
@@ -255,6 +258,7 @@ final class EndpointPool {
         connection.close()
         connection.input.release()
         connection.output.release()
+        connection.disown()
         capacity.serve()
     }
 

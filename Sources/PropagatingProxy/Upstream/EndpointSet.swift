@@ -46,8 +46,8 @@ struct EndpointSet {
         if turn >= usable.count { turn = 0 }
     }
 
-    /// - Returns: `nil` if no endpoint is usable.
-    mutating func choose(_ wish: Wish) -> EndpointPool? {
+    /// - Returns: `nil` if no endpoint is usable. Lent until the set is replaced.
+    mutating func choose(_ wish: Wish) -> Lent<EndpointPool>? {
         switch balancer {
         case .roundRobin: nextInTurn(avoiding: wish.avoids)
         case .leastRequest: lessBusyOfTwo(avoiding: wish.avoids)
@@ -55,36 +55,36 @@ struct EndpointSet {
         }
     }
 
-    private mutating func nextInTurn(avoiding avoided: EndpointID) -> EndpointPool? {
+    private mutating func nextInTurn(avoiding avoided: EndpointID) -> Lent<EndpointPool>? {
         guard turn < usable.count else { return nil }
-        let endpoint = usable[turn]
+        let endpoint = Lent(usable[turn])
         turn = turn + 1 < usable.count ? turn + 1 : 0
-        guard endpoint.id == avoided, usable.count > 1 else { return endpoint }
+        guard usable.count > 1, endpoint.use(\.id) == avoided else { return endpoint }
         return nextInTurn(avoiding: .none)
     }
 
     /// Two different ones are drawn. Nearly as even as looking at all, and it cannot herd.
-    private mutating func lessBusyOfTwo(avoiding avoided: EndpointID) -> EndpointPool? {
-        guard usable.count > 1 else { return usable.first }
+    private mutating func lessBusyOfTwo(avoiding avoided: EndpointID) -> Lent<EndpointPool>? {
+        guard usable.count > 1 else { return usable.first.map { Lent($0) } }
         let bits = draw()
         let first = Self.place(bits >> 32, in: usable.count)
         var second = Self.place(bits & 0xFFFF_FFFF, in: usable.count - 1)
         if second >= first { second += 1 }
         // bounded: place() answers with less than its count
         let (one, other) = (usable[first], usable[second])
-        if one.id == avoided { return other }
-        if other.id == avoided { return one }
-        return other.busyCount < one.busyCount ? other : one
+        if one.id == avoided { return Lent(other) }
+        if other.id == avoided { return Lent(one) }
+        return Lent(other.busyCount < one.busyCount ? other : one)
     }
 
     /// The table's endpoint; while it is out, each of its values has another one of its own.
-    private mutating func sticky(_ wish: Wish) -> EndpointPool? {
+    private mutating func sticky(_ wish: Wish) -> Lent<EndpointPool>? {
         var hash = wish.hash
         for _ in 0..<Self.hashTryLimit {
             let place = table[hash]  // bounded: has an answer for every hash
             guard place < all.count else { break }
             let endpoint = all[place]
-            if endpoint.isUsable, endpoint.id != wish.avoids { return endpoint }
+            if endpoint.isUsable, endpoint.id != wish.avoids { return Lent(endpoint) }
             hash = StableHash.mix(hash &+ 1)
         }
         return nextInTurn(avoiding: wish.avoids)

@@ -6,6 +6,8 @@ import TLS
 final class Upstream {
     /// A connection to send a request on.
     enum Acquisition {
+        /// Open, and so its own.
+        case idle(Lent<UpstreamConnection>)
         case ready(UpstreamConnection)
         case connecting(UpstreamConnection)
         /// - Parameter pool: the endpoint that was tried, if one was.
@@ -85,7 +87,7 @@ final class Upstream {
         guard let pool = pools.choose(wish) else {
             return .failed(pools.all.isEmpty ? .noAddress : .noHealthyUpstream, pool: nil)
         }
-        return pool.take(wish)
+        return pool.use { $0.take(wish) }  // the set changes between events only
     }
 
     // MARK: Endpoints

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+import EventLoop
 
 /// What one upstream may have on one worker, over all its endpoints: connections, requests in flight, and requests
 /// that wait for one of the two. First come, first served: while somebody waits, nobody goes past.
@@ -46,7 +47,7 @@ final class UpstreamCapacity {
     // MARK: Within the bound
 
     /// An idle connection of another endpoint, when no more may be opened.
-    func takeIdle(except pool: EndpointPool) -> UpstreamConnection? {
+    func takeIdle(except pool: EndpointPool) -> Lent<UpstreamConnection>? {
         guard idleCount > 0 else { return nil }
         // From one to the next: else the first endpoint would get all that the bound keeps from the others.
         for _ in pools.indices {

@@ -29,6 +29,8 @@ final class UpstreamConnection: Socket {
     var stream: HTTP2Stream? { lentStream?.object }
     var hasStream: Bool { lentStream != nil }
     private let session: HTTP2Upstream?
+    /// While it has a socket of its own, from ``own()`` to ``disown()``: whoever else has it counts no reference.
+    private var itself: UpstreamConnection?
     /// Between a socket of its own and the kernel; `nil` in the clear.
     private let tls: TLSLink?
     /// Of it, or of the session's.
@@ -94,6 +96,21 @@ final class UpstreamConnection: Socket {
         lentStream = nil
         input.release()
         output.release()
+    }
+
+    /// Of an HTTP/2 connection, not a socket of its own.
+    var isStream: Bool { session != nil }
+
+    /// It has been opened: it is there until it is closed.
+    func own() {
+        itself = self
+        isKept = true
+    }
+
+    /// It has closed: it lasts for this pass.
+    func disown() {
+        loop.keepForThisPass(self)
+        itself = nil
     }
 
     /// Whether the peer may have closed before it saw the request, through no fault of it.

@@ -240,6 +240,7 @@ final class Worker {
     /// Gives a connection its place in the table, instead of what was there.
     func put(_ connection: some Downstream) {
         guard downstreams.indices.contains(connection.slot) else { return }
+        if let before = downstreams[connection.slot] { loop.keepForThisPass(before) }
         downstreams[connection.slot] = connection
         if connection is HTTP2Downstream {
             http2Count += 1
@@ -272,6 +273,7 @@ final class Worker {
             http2Count -= 1
             metrics.http2Downstreams(open: http2Count)
         }
+        loop.keepForThisPass(connection)
         leave(connection.slot, of: connection.listener)
     }
 

@@ -97,8 +97,19 @@ struct ByteWriter: ~Copyable {
     private mutating func append(_ text: Span<UInt8>, ifNone oddBytes: (UInt64) -> UInt64) -> Bool {
         let length = text.count
         reserve(length)
-        let target = unsafe UnsafeMutableRawPointer(base + count)
-        let isPlain = unsafe text.withUnsafeBytes { source in
+        let isPlain = unsafe Self.copy(text, to: base + count, ifNone: oddBytes)
+        if isPlain { count += length }
+        return isPlain
+    }
+
+    /// Copies text to where there is room for it; answers whether none of its bytes is odd.
+    @inline(__always)
+    private static func copy(
+        _ text: Span<UInt8>, to place: UnsafeMutablePointer<UInt8>, ifNone oddBytes: (UInt64) -> UInt64
+    ) -> Bool {
+        let length = text.count
+        let target = UnsafeMutableRawPointer(place)
+        return unsafe text.withUnsafeBytes { source in
             var odd: UInt64 = 0
             switch length {
             case 8...: break
@@ -128,8 +139,6 @@ struct ByteWriter: ~Copyable {
             }
             return odd == 0
         }
-        if isPlain { count += length }
-        return isPlain
     }
 
     /// Prepared bytes, such as an endpoint that is the same in every span.
@@ -224,12 +233,19 @@ struct ByteWriter: ~Copyable {
     /// There is room for eight bytes.
     @inline(__always)
     private mutating func append(decimalBelow100Million value: UInt32) {
+        count += unsafe Self.write(decimalBelow100Million: value, to: base + count)
+    }
+
+    /// - Parameter target: has room for eight bytes.
+    /// - Returns: how many digits it took.
+    @inline(__always)
+    private static func write(decimalBelow100Million value: UInt32, to target: UnsafeMutablePointer<UInt8>) -> Int {
         let digits = decimalDigits(value)
         // The first digit that is not "0" is the first byte with a low bit beside those of "0".
         let leading = min((digits ^ 0x3030_3030_3030_3030).trailingZeroBitCount / 8, 7)
-        unsafe UnsafeMutableRawPointer(base + count).storeBytes(
+        unsafe UnsafeMutableRawPointer(target).storeBytes(
             of: digits &>> UInt64(truncatingIfNeeded: leading &* 8), as: UInt64.self)
-        count += 8 - leading
+        return 8 - leading
     }
 
     mutating func append<Number: FixedWidthInteger & BitwiseCopyable>(bigEndian value: Number) {
@@ -249,8 +265,23 @@ struct ByteWriter: ~Copyable {
         if value < 0x80 { append(UInt8(truncatingIfNeeded: value)) } else { append(longVarint: value) }
     }
 
-    @inline(never)
     private mutating func append(longVarint value: UInt64) {
+        guard value < 1 << 21 else { return append(bytewiseVarint: value) }
+        append(shortVarint: UInt32(truncatingIfNeeded: value))
+    }
+
+    /// Two or three bytes, as ports and most durations take.
+    private mutating func append(shortVarint value: UInt32) {
+        reserve(4)
+        let isThree = value >> 14 != 0
+        let bytes = (value & 0x7F) | (value & 0x3F80) << 1 | (value & 0x1F_C000) << 2 | (isThree ? 0x8080 : 0x80)
+        unsafe UnsafeMutableRawPointer(base + count).storeBytes(of: bytes.littleEndian, as: UInt32.self)
+        count += isThree ? 3 : 2
+    }
+
+    /// Writes no byte behind it.
+    @inline(never)
+    private mutating func append(bytewiseVarint value: UInt64) {
         reserve(10)
         var rest = value
         while rest >= 0x80 {
@@ -260,6 +291,70 @@ struct ByteWriter: ~Copyable {
         }
         unsafe base[count] = UInt8(truncatingIfNeeded: rest)  // bounded: room was reserved
         count &+= 1
+    }
+
+    /// One or two bytes and eight behind them, in one step.
+    @inline(__always)
+    mutating func append<Prefix: FixedWidthInteger & BitwiseCopyable>(_ prefix: Prefix, bigEndian value: UInt64) {
+        let size = MemoryLayout<Prefix>.size
+        reserve(size + 8)
+        let target = unsafe UnsafeMutableRawPointer(base + count)
+        unsafe target.storeBytes(of: prefix.bigEndian, as: Prefix.self)
+        unsafe target.storeBytes(of: value.bigEndian, toByteOffset: size, as: UInt64.self)
+        count += size + 8
+    }
+
+    /// A map's entry of protocol buffers in one step: both texts are short, and its length takes one byte.
+    ///
+    /// - Parameter write: writes the value to where it belongs, where `valueLimit` bytes are free.
+    /// - Returns: whether it was written; not if it is too long, or if `write` answered `nil` in place of a length.
+    // bounded: six bytes beside the texts are reserved
+    @inline(__always)
+    private mutating func append(
+        protoEntry tag: UInt8, _ key: StaticString, valueLimit: Int, write: (UnsafeMutablePointer<UInt8>) -> Int?
+    ) -> Bool {
+        let keyCount = key.utf8CodeUnitCount
+        guard keyCount + valueLimit + 4 < 0x80 else { return false }
+        reserve(keyCount + valueLimit + 6)
+        let target = unsafe base + count
+        guard let valueCount = unsafe write(target + keyCount + 6) else { return false }
+        unsafe (target[0], target[1]) = (tag, UInt8(truncatingIfNeeded: keyCount + valueCount + 4))
+        unsafe (target[2], target[3]) = (0x0A, UInt8(truncatingIfNeeded: keyCount))
+        unsafe copySmall(from: key.utf8Start, to: target + 4, count: keyCount)
+        unsafe (target[keyCount + 4], target[keyCount + 5]) = (0x12, UInt8(truncatingIfNeeded: valueCount))
+        count += keyCount + valueCount + 6
+        return true
+    }
+
+    /// - Parameter tag: the map's.
+    /// - Returns: false, without a change, where the entry is long.
+    @inline(__always)
+    mutating func append(protoEntry tag: UInt8, _ key: StaticString, ready value: Span<UInt8>) -> Bool {
+        let length = value.count
+        return unsafe append(protoEntry: tag, key, valueLimit: length) { target in
+            unsafe value.withUnsafeBufferPointer { source in
+                if let start = source.baseAddress { unsafe copySmall(from: start, to: target, count: length) }
+            }
+            return length
+        }
+    }
+
+    /// - Returns: false, without a change, where the entry is long, or its value is not all ASCII.
+    @inline(__always)
+    mutating func append(protoEntry tag: UInt8, _ key: StaticString, ifASCII value: Span<UInt8>) -> Bool {
+        let length = value.count
+        return unsafe append(protoEntry: tag, key, valueLimit: length) { target in
+            unsafe Self.copy(value, to: target) { $0 & highBits } ? length : nil
+        }
+    }
+
+    /// - Returns: false, without a change, for a number of more than eight digits.
+    @inline(__always)
+    mutating func append(protoEntry tag: UInt8, _ key: StaticString, number: UInt64) -> Bool {
+        guard number < 100_000_000 else { return false }
+        return unsafe append(protoEntry: tag, key, valueLimit: 8) { target in
+            unsafe Self.write(decimalBelow100Million: UInt32(truncatingIfNeeded: number), to: target)
+        }
     }
 
     /// Leaves room for the length of what comes next, which ``closeLength(at:)`` fills in.
@@ -308,7 +403,7 @@ struct ByteWriter: ~Copyable {
         reserve(size)
         unsafe (base + start + size).update(from: base + start, count: length)
         count = start
-        append(varint: UInt64(length))
+        append(bytewiseVarint: UInt64(length))
         count += length
     }
 }

@@ -18,17 +18,17 @@ struct ZipkinV2Proto: SpanFormat {
     ) {
         out.append(protoTag: 1, .bytes)
         start = out.openLength(2)
-        out.append(protoTag: 1, .bytes)
-        out.append(span.traceID.isShort ? 8 : 16)
-        if !span.traceID.isShort { out.append(bigEndian: span.traceID.high) }
-        out.append(bigEndian: span.traceID.low)
+        if span.traceID.isShort {
+            out.append(UInt16(0x0A08), bigEndian: span.traceID.low)  // field 1, bytes, 8 of them
+        } else {
+            out.append(UInt16(0x0A10), bigEndian: span.traceID.high)  // field 1, bytes, 16 of them
+            out.append(bigEndian: span.traceID.low)
+        }
         if !span.parentID.isNone { out.append(protoField: 2, id: span.parentID) }
         out.append(protoField: 3, id: span.spanID)
-        out.append(protoTag: 4, .varint)
-        out.append(span.kind == .server ? 2 : 1)
+        out.append(bigEndian: UInt16(span.kind == .server ? 0x2002 : 0x2001))  // field 4, varint
         out.append(protoField: 5, ready: name)
-        out.append(protoTag: 6, .fixed64)
-        out.append(littleEndian: span.startMicroseconds)
+        out.append(UInt8(0x31), bigEndian: span.startMicroseconds.byteSwapped)  // field 6, fixed64
         out.append(protoTag: 7, .varint)
         out.append(varint: span.durationMicroseconds)
         out.append(local[span.listener])
@@ -37,7 +37,11 @@ struct ZipkinV2Proto: SpanFormat {
         }
     }
 
+    /// Field 11, bytes.
+    private static let tags: UInt8 = 11 << 3 | 2
+
     mutating func tag(_ key: StaticString, _ value: Span<UInt8>, into out: inout ByteWriter) {
+        if out.append(protoEntry: Self.tags, key, ifASCII: value) { return }
         out.append(protoTag: 11, .bytes)
         let start = out.openLength(1)
         out.append(protoField: 1, key: key)
@@ -47,6 +51,11 @@ struct ZipkinV2Proto: SpanFormat {
 
     @inline(__always)
     mutating func tag(_ key: StaticString, ready value: Span<UInt8>, into out: inout ByteWriter) {
+        if !out.append(protoEntry: Self.tags, key, ready: value) { tag(long: key, value, into: &out) }
+    }
+
+    @inline(never)
+    private func tag(long key: StaticString, _ value: Span<UInt8>, into out: inout ByteWriter) {
         out.append(protoTag: 11, .bytes)
         let start = out.openLength(1)
         out.append(protoField: 1, key: key)
@@ -55,6 +64,7 @@ struct ZipkinV2Proto: SpanFormat {
     }
 
     mutating func tag(_ key: StaticString, number: UInt64, into out: inout ByteWriter) {
+        if out.append(protoEntry: Self.tags, key, number: number) { return }
         out.append(protoTag: 11, .bytes)
         let start = out.openLength(1)
         out.append(protoField: 1, key: key)
@@ -108,9 +118,7 @@ extension ByteWriter {
 
     @inline(__always)
     mutating func append(protoField number: UInt64, id: SpanID) {
-        append(protoTag: number, .bytes)
-        append(8)
-        append(bigEndian: id.value)
+        append(UInt16(truncatingIfNeeded: (number << 3 | ProtoType.bytes.rawValue) << 8 | 8), bigEndian: id.value)
     }
 
     /// Zipkin's `Endpoint`; what is unknown is left out.

@@ -16,6 +16,7 @@ struct EndpointPoolTests {
         private let folder: TemporaryFolder
         private let listener: SharedDescriptor
         private var peers: [ObjectIdentifier: CInt] = [:]
+        private var connections: [UpstreamConnection] = []
 
         init() throws {
             folder = try TemporaryFolder()
@@ -31,6 +32,7 @@ struct EndpointPoolTests {
 
         deinit {
             pool.retire()
+            for connection in connections { pool.close(connection) }
             for peer in peers.values { close(peer) }
         }
 
@@ -43,6 +45,7 @@ struct EndpointPoolTests {
 
         func connect() throws -> UpstreamConnection {
             let connection = try pool.connect().get()
+            connections.append(connection)
             peers[ObjectIdentifier(connection)] = accept(listener.descriptor.rawValue, nil, nil)
             return connection
         }
@@ -69,7 +72,7 @@ struct EndpointPoolTests {
         let stage = try Stage()
         let connections = [try stage.idle(), try stage.idle(), try stage.idle()]
         stage.pass()
-        for connection in connections.reversed() { #expect(stage.pool.takeIdle() === connection) }
+        for connection in connections.reversed() { #expect(stage.pool.takeIdle()?.object === connection) }
         #expect(stage.pool.takeIdle() == nil)
         #expect(stage.pool.openCount == 3)
     }
@@ -80,9 +83,9 @@ struct EndpointPoolTests {
         let old = [try stage.idle(), try stage.idle()]
         stage.pass()
         let new = [try stage.idle(), try stage.idle()]
-        #expect(stage.pool.takeIdle() === old[1])
-        #expect(stage.pool.takeIdle() === old[0])
-        let last = [stage.pool.takeIdle(), stage.pool.takeIdle()]
+        #expect(stage.pool.takeIdle()?.object === old[1])
+        #expect(stage.pool.takeIdle()?.object === old[0])
+        let last = [stage.pool.takeIdle()?.object, stage.pool.takeIdle()?.object]
         #expect(new.allSatisfy { connection in last.contains { $0 === connection } })
         #expect(stage.pool.idleCount == 0)
     }
@@ -125,7 +128,7 @@ struct EndpointPoolTests {
         defer { close(numbers[1]) }
         let asker = Asker(Descriptor(owning: numbers[0]), on: stage.loop)
         var given: UpstreamConnection?
-        asker.ask = { given = stage.pool.takeIdle() }
+        asker.ask = { given = stage.pool.takeIdle()?.object }
         #expect(send(numbers[1], "x", 1, CInt(MSG_NOSIGNAL)) == 1)
         try stage.end(idle)
         stage.pass()
@@ -140,7 +143,7 @@ struct EndpointPoolTests {
         stage.pass()
         let broken = try stage.idle()
         stage.pass()
-        #expect(stage.pool.takeIdle() === broken)
+        #expect(stage.pool.takeIdle()?.object === broken)
         let proven = try stage.idle()
         #expect(stage.pool.distrust(olderThan: broken) == 2)
         #expect(ghosts.allSatisfy { !$0.isOpen })

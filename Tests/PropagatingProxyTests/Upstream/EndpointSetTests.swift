@@ -34,7 +34,7 @@ private final class Endpoints {
 
 /// Numbers of the endpoints chosen for some wishes.
 private func choose(_ set: inout EndpointSet, _ wishes: [Wish]) -> [UInt32?] {
-    wishes.map { set.choose($0)?.id.number }
+    wishes.map { set.choose($0)?.use(\.id).number }
 }
 
 private func wishes(_ count: Int, hashed: Bool = false, avoiding avoided: UInt32 = 0) -> [Wish] {
