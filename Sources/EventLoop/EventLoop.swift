@@ -87,10 +87,19 @@ public final class EventLoop {
     }
 
     private func pass(_ flags: CInt) -> CInt {
+        asPass {
+            let result = unsafe event_base_loop(base, flags)
+            passCount += 1
+            if !endingTurn.isEmpty { endTurn() }
+            return result
+        }
+    }
+
+    /// Runs `body` as events are told: what closes in it lasts until it has ended.
+    public func asPass<Result>(_ body: () -> Result) -> Result {
+        guard !isInPass else { return body() }
         isInPass = true
-        let result = unsafe event_base_loop(base, flags)
-        passCount += 1
-        if !endingTurn.isEmpty { endTurn() }
+        let result = body()
         isInPass = false
         if !departed.isEmpty { letGo() }
         return result

@@ -143,8 +143,10 @@ final class Worker {
 
     /// The loop has ended: lets go of everything that holds on to this worker.
     func end() {
-        for connection in downstreams { connection?.abandon() }
-        for upstream in upstreams { upstream.end() }
+        loop.asPass {
+            for connection in downstreams { connection?.abandon() }
+            for upstream in upstreams { upstream.end() }
+        }
         for listener in listeners { listener.stop() }
         listeners.removeAll()
         upstreams.removeAll()
