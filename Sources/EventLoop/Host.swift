@@ -30,11 +30,9 @@ public enum Host {
     /// Whether this process may do everything on the machine.
     public static var isRoot: Bool { geteuid() == 0 }
 
-    /// Gives the kernel back what was allocated for a while and is free again. One thread at a time: beneath a sanitizer, which
-    /// allocates by itself, this call is the first that libc's allocator sees, and two of them would set it up at once.
-    public static func returnFreeMemory() { turn.withLock { _ in sys_return_free_memory() } }
-
-    private static let turn = Locked(())
+    /// Gives the kernel back what was allocated for a while and is free again. To be called once before there are other
+    /// threads: beneath a sanitizer, which allocates by itself, the first call sets libc's allocator up.
+    public static func returnFreeMemory() { sys_return_free_memory() }
 
     /// Until somebody listens for it, SIGHUP must not end the process.
     public static func ignoreHangUps() { _ = signal(SIGHUP, SIG_IGN) }

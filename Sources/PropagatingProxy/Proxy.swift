@@ -30,6 +30,7 @@ public final class Proxy {
         Host.refuseCoreDumps()
         Host.endAtOnceOnCrash()
         let descriptorLimit = Host.raiseDescriptorLimit()
+        Host.returnFreeMemory()  // reading the configuration took more than it keeps
         guard let log = try? Log(level: configuration.log.level, format: configuration.log.format) else { return 1 }
         defer { log.stop() }
         if Host.isRoot { log.warn("running as root, which this program never needs; run it as another user") }

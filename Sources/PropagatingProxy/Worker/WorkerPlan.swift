@@ -58,7 +58,7 @@ struct WorkerPlan: Sendable {
         version = -1
         obey(worker, &version)  // an order or a verdict may have come before the bell hung
         let watch = try watchResolution(of: worker, on: loop)
-        Host.returnFreeMemory()  // reading the configuration and making tables of it took more than they keep
+        Host.returnFreeMemory()  // making tables of the configuration took more than they keep
         loop.run()
         watch.cancel()
         handle.detach()
