@@ -15,6 +15,12 @@ open class Carrier {
     }
     private var carried: Unmanaged<Socket>?
 
+    /// Tells the socket, without counting a reference: for a carrier whose socket lasts for the pass of the loop in which
+    /// it closes.
+    public final func tellSocket(_ readiness: Readiness) {
+        if let carried = unsafe carried { unsafe carried._withUnsafeGuaranteedRef { $0.carrierReady(readiness) } }
+    }
+
     public init() {}
 
     /// As many of the bytes as can be taken now.

@@ -36,6 +36,6 @@ public func copySmall(from source: UnsafePointer<UInt8>, to target: UnsafeMutabl
     case 1...3:
         for offset in 0..<count { unsafe target[offset] = source[offset] }
     default:
-        unsafe target.update(from: source, count: count)
+        unsafe to.copyMemory(from: from, byteCount: count)
     }
 }

@@ -35,7 +35,42 @@ final class TimerWheel {
         var previous: Index
     }
 
-    private var entries: [Entry] = []
+    /// A table of entries that grows: an array would be asked at each store whether it is shared.
+    @safe
+    private struct Table: ~Copyable {
+        private var base = UnsafeMutablePointer<Entry>.allocate(capacity: 16)
+        private var capacity = 16
+        private(set) var count: Index = 0
+
+        subscript(index: Index) -> Entry {
+            _read {
+                precondition(0 <= index && index < count, "an index of the wheel is one it gave")
+                yield unsafe base[Int(index)]
+            }
+            _modify {
+                precondition(0 <= index && index < count, "an index of the wheel is one it gave")
+                yield unsafe &base[Int(index)]
+            }
+        }
+
+        mutating func append(_ entry: Entry) {
+            if Int(count) == capacity { grow() }
+            unsafe (base + Int(count)).initialize(to: entry)
+            count += 1
+        }
+
+        private mutating func grow() {
+            let larger = UnsafeMutablePointer<Entry>.allocate(capacity: 2 * capacity)
+            unsafe larger.moveInitialize(from: base, count: Int(count))
+            unsafe base.deallocate()
+            unsafe base = larger
+            capacity *= 2
+        }
+
+        deinit { unsafe base.deallocate() }
+    }
+
+    private var entries = Table()
     private var freeIndices: [Index] = []
     /// From ``nextDue`` on: entries to tell, and stale indices, whose entries are no longer marked due.
     private var due: [Index] = []
@@ -57,17 +92,17 @@ final class TimerWheel {
         let entry = unsafe Entry(
             socket: Unmanaged.passUnretained(socket), deadline: 0, tick: Self.unfiled, next: -1, previous: -1)
         if let index = freeIndices.popLast() {
-            entries[Int(index)] = entry
+            entries[index] = entry
             return index
         }
         entries.append(entry)
-        return Index(entries.count - 1)
+        return entries.count - 1
     }
 
     func remove(_ index: Index) {
         unlink(index)
-        entries[Int(index)].tick = Self.unfiled
-        unsafe entries[Int(index)].socket = nil
+        entries[index].tick = Self.unfiled
+        unsafe entries[index].socket = nil
         freeIndices.append(index)
     }
 
@@ -75,15 +110,20 @@ final class TimerWheel {
     @inline(never)  // inlined, it counts references to the wheel
     func setDeadline(_ index: Index, milliseconds: Int?) {
         guard let milliseconds else {
-            entries[Int(index)].deadline = 0  // the slot drops it when it comes up
+            entries[index].deadline = 0  // the slot drops it when it comes up
             return
         }
         // Two ticks more: `now` was true when the wheel last turned, somewhere in that tick, and
         // the next turn may come late, as far as into the tick after.
-        let ticks = (milliseconds + Self.tickMilliseconds - 1) / Self.tickMilliseconds + 2
+        let (wait, tick) = (UInt64(clamping: milliseconds), UInt64(Self.tickMilliseconds))
+        let ticks = (wait + tick - 1) / tick + 2
         let deadline = now &+ UInt32(clamping: ticks)
-        entries[Int(index)].deadline = deadline
-        guard entries[Int(index)].tick > deadline else { return }  // else its slot comes up in time
+        entries[index].deadline = deadline
+        if entries[index].tick > deadline { fileAnew(index) }  // else its slot comes up in time
+    }
+
+    @inline(never)  // hardly any request gets here
+    private func fileAnew(_ index: Index) {
         unlink(index)
         file(index)
     }
@@ -106,12 +146,13 @@ final class TimerWheel {
             let index = due[nextDue]
             nextDue += 1
             // Since it became due it may have been moved, cleared or removed.
-            guard entries[Int(index)].tick == Self.isDue else { continue }
-            entries[Int(index)].tick = Self.unfiled
-            guard entries[Int(index)].deadline != 0 else { continue }
-            entries[Int(index)].deadline = 0
+            guard entries[index].tick == Self.isDue else { continue }
+            entries[index].tick = Self.unfiled
+            guard entries[index].deadline != 0 else { continue }
+            entries[index].deadline = 0
             told += 1
-            unsafe entries[Int(index)].socket?.takeUnretainedValue().deadlinePassed()
+            let socket = unsafe entries[index].socket  // what it does may let the table grow
+            unsafe socket?.takeUnretainedValue().deadlinePassed()
         }
         if nextDue < due.count { return onBacklog() }
         due.removeAll(keepingCapacity: true)
@@ -122,12 +163,12 @@ final class TimerWheel {
         while slots[slot] >= 0 {
             let index = slots[slot]
             unlink(index)
-            let entry = entries[Int(index)]
+            let entry = entries[index]
             guard entry.deadline != 0 else { continue }
             if entry.deadline > now {
                 file(index)
             } else {
-                entries[Int(index)].tick = Self.isDue
+                entries[index].tick = Self.isDue
                 due.append(index)
             }
         }
@@ -135,25 +176,25 @@ final class TimerWheel {
 
     /// Files an entry under its deadline, or as far ahead as the wheel reaches.
     private func file(_ index: Index) {
-        let tick = min(max(entries[Int(index)].deadline, now + 1), now + UInt32(Self.slotCount - 1))
+        let tick = min(max(entries[index].deadline, now + 1), now + UInt32(Self.slotCount - 1))
         let slot = Int(tick) % Self.slotCount
         let head = slots[slot]
-        entries[Int(index)].tick = tick
-        entries[Int(index)].previous = -1
-        entries[Int(index)].next = head
-        if head >= 0 { entries[Int(head)].previous = index }
+        entries[index].tick = tick
+        entries[index].previous = -1
+        entries[index].next = head
+        if head >= 0 { entries[head].previous = index }
         slots[slot] = index
     }
 
     private func unlink(_ index: Index) {
-        let entry = entries[Int(index)]
+        let entry = entries[index]
         guard entry.tick < Self.isDue else { return }
         if entry.previous >= 0 {
-            entries[Int(entry.previous)].next = entry.next
+            entries[entry.previous].next = entry.next
         } else {
             slots[Int(entry.tick) % Self.slotCount] = entry.next
         }
-        if entry.next >= 0 { entries[Int(entry.next)].previous = entry.previous }
-        entries[Int(index)].tick = Self.unfiled
+        if entry.next >= 0 { entries[entry.next].previous = entry.previous }
+        entries[index].tick = Self.unfiled
     }
 }
