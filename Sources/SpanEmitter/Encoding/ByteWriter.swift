@@ -72,6 +72,27 @@ struct ByteWriter: ~Copyable {
         count += length
     }
 
+    /// Appends `length` bytes that lie in `bytes` from `start` on, in blocks of 32: it needs room behind them there.
+    @inline(__always)
+    mutating func append(_ length: Int, of bytes: Span<UInt8>, from start: Int) {
+        let blocks = (length &+ 31) & ~31
+        guard length >= 0, start >= 0, start &+ blocks <= bytes.count else { return }
+        reserve(blocks)
+        unsafe bytes.withUnsafeBytes { source in
+            guard let first = source.baseAddress else { return }
+            let (from, target) = unsafe (first + start, UnsafeMutableRawPointer(base + count))
+            var offset = 0
+            while offset < length {
+                let low = unsafe from.loadUnaligned(fromByteOffset: offset, as: SIMD16<UInt8>.self)
+                let high = unsafe from.loadUnaligned(fromByteOffset: offset &+ 16, as: SIMD16<UInt8>.self)
+                unsafe target.storeBytes(of: low, toByteOffset: offset, as: SIMD16<UInt8>.self)
+                unsafe target.storeBytes(of: high, toByteOffset: offset &+ 16, as: SIMD16<UInt8>.self)
+                offset &+= 32
+            }
+        }
+        count &+= length
+    }
+
     /// Three constants in one step.
     @inline(__always)
     mutating func append(_ first: StaticString, _ second: StaticString, _ third: StaticString) {
@@ -90,11 +111,11 @@ struct ByteWriter: ~Copyable {
     /// Appends text if all of it is ASCII; else nothing.
     mutating func appendIfASCII(_ text: Span<UInt8>) -> Bool { append(text) { $0 & highBits } }
 
-    /// Appends text if none of its bytes is odd; else nothing. Eight bytes at a time.
+    /// Appends text if none of its bytes is odd; else nothing. Sixteen bytes at a time.
     ///
-    /// - Parameter oddBytes: 0 if none of eight bytes is; a blank is not.
+    /// - Parameter oddBytes: 0 if none of sixteen bytes is; a blank is not.
     @inline(__always)
-    private mutating func append(_ text: Span<UInt8>, ifNone oddBytes: (UInt64) -> UInt64) -> Bool {
+    private mutating func append(_ text: Span<UInt8>, ifNone oddBytes: (Bytes16) -> Bytes16) -> Bool {
         let length = text.count
         reserve(length)
         let isPlain = unsafe Self.copy(text, to: base + count, ifNone: oddBytes)
@@ -105,39 +126,46 @@ struct ByteWriter: ~Copyable {
     /// Copies text to where there is room for it; answers whether none of its bytes is odd.
     @inline(__always)
     private static func copy(
-        _ text: Span<UInt8>, to place: UnsafeMutablePointer<UInt8>, ifNone oddBytes: (UInt64) -> UInt64
+        _ text: Span<UInt8>, to place: UnsafeMutablePointer<UInt8>, ifNone oddBytes: (Bytes16) -> Bytes16
     ) -> Bool {
         let length = text.count
         let target = UnsafeMutableRawPointer(place)
         return unsafe text.withUnsafeBytes { source in
-            var odd: UInt64 = 0
+            var odd = Bytes16.zero
             switch length {
-            case 8...: break
+            case 16...:
+                var index = 0
+                while index < length {
+                    // The last ones overlap those before.
+                    let place = min(index, length &- 16)
+                    let bytes = unsafe source.loadUnaligned(fromByteOffset: place, as: Bytes16.self)
+                    odd |= oddBytes(bytes)
+                    unsafe target.storeBytes(of: bytes, toByteOffset: place, as: Bytes16.self)
+                    index &+= 16
+                }
+            case 8...15:
+                let first = unsafe source.loadUnaligned(as: UInt64.self)
+                let last = unsafe source.loadUnaligned(fromByteOffset: length - 8, as: UInt64.self)
+                unsafe target.storeBytes(of: first, as: UInt64.self)
+                unsafe target.storeBytes(of: last, toByteOffset: length - 8, as: UInt64.self)
+                odd = oddBytes(Bytes16(first, last))
             case 4...7:
                 let first = unsafe source.loadUnaligned(as: UInt32.self)
                 let last = unsafe source.loadUnaligned(fromByteOffset: length - 4, as: UInt32.self)
                 unsafe target.storeBytes(of: first, as: UInt32.self)
                 unsafe target.storeBytes(of: last, toByteOffset: length - 4, as: UInt32.self)
-                return oddBytes(UInt64(first) | UInt64(last) << 32) == 0
+                odd = oddBytes(Bytes16(repeating: UInt64(first) | UInt64(last) << 32))
             case 1...3:
                 // bounded: one to three bytes
                 let (first, middle, last) = unsafe (source[0], source[length / 2], source[length - 1])
                 unsafe target.storeBytes(of: first, as: UInt8.self)
                 unsafe target.storeBytes(of: middle, toByteOffset: length / 2, as: UInt8.self)
                 unsafe target.storeBytes(of: last, toByteOffset: length - 1, as: UInt8.self)
-                return oddBytes(0x2020_2020_2000_0000 | UInt64(first) << 16 | UInt64(middle) << 8 | UInt64(last)) == 0
-            default: return true
+                let all = 0x2020_2020_2000_0000 | UInt64(first) << 16 | UInt64(middle) << 8 | UInt64(last)
+                odd = oddBytes(Bytes16(repeating: all))
+            default: break
             }
-            var index = 0
-            while index < length {
-                // The last word overlaps the one before it.
-                let place = min(index, length - 8)
-                let word = unsafe source.loadUnaligned(fromByteOffset: place, as: UInt64.self)
-                odd |= oddBytes(word)
-                unsafe target.storeBytes(of: word, toByteOffset: place, as: UInt64.self)
-                index += 8
-            }
-            return odd == 0
+            return odd.x | odd.y == 0
         }
     }
 
@@ -174,21 +202,38 @@ struct ByteWriter: ~Copyable {
         count += 16
     }
 
-    /// Microseconds since 1970, whose first eight of sixteen digits stay the same for 100 seconds.
-    ///
-    /// - Parameter known: those digits, and the number they are of.
+    /// 16 lower-case digits in place of what was written there.
     @inline(__always)
-    mutating func append(microseconds value: UInt64, known: inout (number: UInt32, digits: UInt64)) {
-        let (high, low) = value.quotientAndRemainder(dividingBy: 100_000_000)
-        guard 10_000_000..<100_000_000 ~= high else { return append(decimal: value) }
-        let number = UInt32(truncatingIfNeeded: high)
-        if known.number != number { known = (number, decimalDigits(number)) }
+    mutating func overwrite(hex value: UInt64, at place: Int) {
+        guard place >= 0, place + 16 <= count else { return }
+        unsafe UnsafeMutableRawPointer(base + place).storeBytes(of: SIMD16(hexDigitsOf: value), as: SIMD16<UInt8>.self)
+    }
+
+    /// Whether microseconds since 1970 take 16 digits: those of 2001 to 2286 do.
+    static func hasEpochDigits(_ microseconds: UInt64) -> Bool {
+        1_000_000_000_000_000..<10_000_000_000_000_000 ~= microseconds
+    }
+
+    /// Microseconds since 1970.
+    @inline(__always)
+    mutating func append(microseconds value: UInt64, known: inout EpochDigits) {
+        guard Self.hasEpochDigits(value) else { return append(decimal: value) }
         reserve(16)
-        let target = unsafe UnsafeMutableRawPointer(base + count)
+        count += 16
+        overwrite(microseconds: value, known: &known, at: count - 16)
+    }
+
+    /// Those of 2001 to 2286 in place of 16 bytes that were written there.
+    @inline(__always)
+    mutating func overwrite(microseconds value: UInt64, known: inout EpochDigits, at place: Int) {
+        guard place >= 0, place + 16 <= count else { return }
+        let target = unsafe UnsafeMutableRawPointer(base + place)
+        let (high, low) = value.quotientAndRemainder(dividingBy: 100_000_000)
+        let number = UInt32(truncatingIfNeeded: high)
+        if known.number != number { known = EpochDigits(number: number, digits: decimalDigits(number)) }
         unsafe target.storeBytes(of: known.digits, as: UInt64.self)
         unsafe target.storeBytes(
             of: decimalDigits(UInt32(truncatingIfNeeded: low)), toByteOffset: 8, as: UInt64.self)
-        count += 16
     }
 
     /// Decimal digits without leading zeros.
@@ -408,6 +453,16 @@ struct ByteWriter: ~Copyable {
     }
 }
 
+/// The first eight of the sixteen digits of a time: they stay the same for 100 seconds.
+struct EpochDigits: BitwiseCopyable {
+    fileprivate var number: UInt32 = 0
+    fileprivate var digits: UInt64 = 0
+
+    init() {}
+
+    fileprivate init(number: UInt32, digits: UInt64) { (self.number, self.digits) = (number, digits) }
+}
+
 /// A writer that is used again and again by one copyable owner.
 final class ByteWriterBox {
     var bytes = ByteWriter()
@@ -436,20 +491,21 @@ private func decimalDigits(_ value: UInt32) -> UInt64 {
     return (digits | 0x3030_3030_3030_3030).littleEndian
 }
 
-/// 0 if none of eight bytes is a control, a quote, a backslash or beyond ASCII. May find a plain word
-/// odd, never the other way round.
+private typealias Bytes16 = SIMD2<UInt64>
+
+/// 0 if none of the bytes is a control, a quote, a backslash or beyond ASCII. May find plain ones odd, never the other way round.
 @inline(__always)
-private func oddBytes(_ word: UInt64) -> UInt64 {
+private func oddBytes(_ bytes: Bytes16) -> Bytes16 {
     let ones: UInt64 = 0x0101_0101_0101_0101
+    func lacks(_ byte: UInt64) -> Bytes16 { (bytes ^ Bytes16(repeating: ones &* byte)) &- Bytes16(repeating: ones) }
     // A byte with a high bit is odd; of the others a subtraction sets it in those that are too small, or 0.
-    let odd =
-        word | (word &- ones &* 0x20) | ((word ^ ones &* 0x22) &- ones) | ((word ^ ones &* 0x5C) &- ones)
-        | ((word ^ ones &* 0x7F) &- ones)
+    let odd = bytes | (bytes &- Bytes16(repeating: ones &* 0x20)) | lacks(0x22) | lacks(0x5C) | lacks(0x7F)
     return odd & highBits
 }
 
-/// Of eight bytes.
-private let highBits: UInt64 = 0x8080_8080_8080_8080
+/// Computed: a constant of this type would be looked up each time.
+@inline(__always)
+private var highBits: Bytes16 { Bytes16(repeating: 0x8080_8080_8080_8080) }
 
 func ends(_ text: Span<UInt8>, _ suffix: StaticString) -> Bool {
     let length = suffix.utf8CodeUnitCount

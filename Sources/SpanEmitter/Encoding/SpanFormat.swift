@@ -16,6 +16,8 @@ protocol SpanFormat {
     mutating func tag(_ key: StaticString, _ value: Span<UInt8>, into out: inout ByteWriter)
     /// - Parameter value: as ``append(_:to:)`` writes it.
     mutating func tag(_ key: StaticString, ready value: Span<UInt8>, into out: inout ByteWriter)
+    /// A value that is one of a span's parts.
+    mutating func tag(_ key: StaticString, _ value: Span<UInt8>, as part: SpanPart, into out: inout ByteWriter)
     mutating func tag(_ key: StaticString, number: UInt64, into out: inout ByteWriter)
     mutating func tag(_ key: StaticString, flag: Bool, into out: inout ByteWriter)
     /// A list of one text.
@@ -23,10 +25,32 @@ protocol SpanFormat {
     mutating func end(_ span: inout SpanRecord, into out: inout ByteWriter)
     /// Whether a failed span is marked as such outside of its tags.
     static var hasStatus: Bool { get }
+    /// Whether ``write(_:like:address:into:)`` ever writes.
+    static var hasTemplates: Bool { get }
+    /// Appends a span as one of its shape was written before.
+    ///
+    /// - Returns: false, without a change, if none is known.
+    mutating func write(
+        _ span: inout SpanRecord, like shape: SpanShape, address: Span<UInt8>, into out: inout ByteWriter
+    ) -> Bool
+    /// The span that was written last, from `start` on, is of that shape.
+    mutating func keep(_ shape: SpanShape, _ out: borrowing ByteWriter, from start: Int)
 }
 
 extension SpanFormat {
     static var hasStatus: Bool { false }
+    static var hasTemplates: Bool { false }
+
+    mutating func write(
+        _ span: inout SpanRecord, like shape: SpanShape, address: Span<UInt8>, into out: inout ByteWriter
+    ) -> Bool { false }
+
+    mutating func keep(_ shape: SpanShape, _ out: borrowing ByteWriter, from start: Int) {}
+
+    @inline(__always)
+    mutating func tag(_ key: StaticString, _ value: Span<UInt8>, as part: SpanPart, into out: inout ByteWriter) {
+        if part == .address { tag(key, ready: value, into: &out) } else { tag(key, value, into: &out) }
+    }
 
     static func append(_ text: Span<UInt8>, to out: inout ByteWriter) { out.append(text: text) }
 

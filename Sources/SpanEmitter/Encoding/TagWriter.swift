@@ -119,6 +119,19 @@ struct TagWriter: ~Copyable {
         _ span: inout SpanRecord, _ address: borrowing ByteWriter, with format: inout Format,
         into out: inout ByteWriter
     ) {
+        guard Format.hasTemplates, profile == .zipkin, let shape = SpanShape(&span) else {
+            return writeAnew(&span, address, with: &format, into: &out)
+        }
+        if format.write(&span, like: shape, address: address.span, into: &out) { return }
+        let start = out.count
+        writeAnew(&span, address, with: &format, into: &out)
+        format.keep(shape, out, from: start)
+    }
+
+    private func writeAnew<Format: SpanFormat>(
+        _ span: inout SpanRecord, _ address: borrowing ByteWriter, with format: inout Format,
+        into out: inout ByteWriter
+    ) {
         let remoteName = name(ofUpstream: span.kind == .client ? span.upstream : 0)
         if span.grpcStatus.isCall {
             writeCallName(span.texts.path, as: Format.self)
@@ -154,11 +167,12 @@ struct TagWriter: ~Copyable {
 
     // MARK: Profiles
 
+    /// What is not a ``SpanPart`` is the same for all spans of a ``SpanShape``.
     private func writeZipkin<Format: SpanFormat>(
         _ span: inout SpanRecord, _ address: borrowing ByteWriter, _ format: inout Format, _ out: inout ByteWriter
     ) {
         writeMethod("http.method", &span, &format, &out)
-        format.tag("http.path", span.texts.path, into: &out, unlessEmpty: true)
+        if !span.texts.path.isEmpty { format.tag("http.path", span.texts.path, as: .path, into: &out) }
         if span.status > 0 { format.tag("http.status_code", number: UInt64(span.status), into: &out) }
         if span.grpcStatus.isCall { writeZipkinCall(&span, &format, &out) }
         if span.isError { writeFailure("error", &span, &format, &out) }
@@ -166,7 +180,9 @@ struct TagWriter: ~Copyable {
         if span.kind == .server { format.tag("http.route", ready: route(span.route), into: &out, unlessEmpty: true) }
         writeResend("http.request.resend_count", &span, &format, &out)
         writeAddress("peer.address", address, &format, &out)
-        format.tag("guid:x-request-id", span.texts.requestID, into: &out, unlessEmpty: true)
+        if !span.texts.requestID.isEmpty {
+            format.tag("guid:x-request-id", span.texts.requestID, as: .requestID, into: &out)
+        }
         if span.security != .plain { writeSecurity(&span, &format, &out) }
     }
 
@@ -316,7 +332,7 @@ struct TagWriter: ~Copyable {
     private func writeAddress<Format: SpanFormat>(
         _ key: StaticString, _ address: borrowing ByteWriter, _ format: inout Format, _ out: inout ByteWriter
     ) {
-        if address.count > 0 { format.tag(key, ready: address.span, into: &out) }
+        if address.count > 0 { format.tag(key, address.span, as: .address, into: &out) }
     }
 
     private func writeAddressAndPort<Format: SpanFormat>(

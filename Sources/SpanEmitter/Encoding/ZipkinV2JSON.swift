@@ -6,7 +6,9 @@ struct ZipkinV2JSON: SpanFormat {
     private let local: LocalEndpoints
     /// Where the first tag begins.
     private var tagStart = 0
-    private var epochDigits: (number: UInt32, digits: UInt64) = (0, 0)
+    private var epochDigits = EpochDigits()
+    private var draft = SpanDraft()
+    private var templates = SpanTemplates()
 
     static func append(_ text: Span<UInt8>, to out: inout ByteWriter) { out.append(jsonText: text) }
 
@@ -21,28 +23,47 @@ struct ZipkinV2JSON: SpanFormat {
         _ span: inout SpanRecord, name: Span<UInt8>, remoteName: Span<UInt8>, address: Span<UInt8>,
         into out: inout ByteWriter
     ) {
+        draft.begin()
         out.append(",{\"traceId\":\"")
+        draft.note(.traceID, at: out.count)
         out.append(traceID: span.traceID)
         out.append("\",\"id\":\"")
+        draft.note(.spanID, at: out.count)
         out.append(hex: span.spanID.value)
         if !span.parentID.isNone {
             out.append("\",\"parentId\":\"")
+            draft.note(.parentID, at: out.count)
             out.append(hex: span.parentID.value)
         }
         out.append("\",\"name\":\"")
         out.append(name, "\",\"timestamp\":")
+        draft.note(.start, at: out.count)
         out.append(microseconds: span.startMicroseconds, known: &epochDigits)
         out.append(",\"duration\":")
+        let durationStart = out.count
         out.append(decimal: span.durationMicroseconds)
+        draft.note(.duration, durationStart..<out.count)
         out.append(span.kind == .server ? ",\"kind\":\"SERVER\"" : ",\"kind\":\"CLIENT\"")
         out.append(local[span.listener])
         if span.peer.byteCount > 0 || !remoteName.isEmpty {
             out.append(",\"remoteEndpoint\":")
             out.append(
-                jsonEndpoint: span.peer, address, service: remoteName, isNamed: !remoteName.isEmpty)
+                jsonEndpoint: span.peer, address, service: remoteName, isNamed: !remoteName.isEmpty, draft: &draft)
         }
         out.append(Self.tagsBegin)
         tagStart = out.count
+    }
+
+    static var hasTemplates: Bool { true }
+
+    mutating func write(
+        _ span: inout SpanRecord, like shape: SpanShape, address: Span<UInt8>, into out: inout ByteWriter
+    ) -> Bool {
+        out.append(&span, like: templates, shape, address, &epochDigits)
+    }
+
+    mutating func keep(_ shape: SpanShape, _ out: borrowing ByteWriter, from start: Int) {
+        templates.keep(shape, draft, out.span, from: start)
     }
 
     /// Each tag ends with the comma that parts it from the next one.
@@ -59,6 +80,14 @@ struct ZipkinV2JSON: SpanFormat {
     mutating func tag(_ key: StaticString, ready value: Span<UInt8>, into out: inout ByteWriter) {
         out.append("\"", key, "\":\"")
         out.append(value, "\",")
+    }
+
+    mutating func tag(_ key: StaticString, _ value: Span<UInt8>, as part: SpanPart, into out: inout ByteWriter) {
+        out.append("\"", key, "\":\"")
+        let start = out.count
+        out.append(jsonText: value)
+        draft.note(part, start..<out.count)
+        out.append("\",")
     }
 
     @inline(__always)
@@ -96,6 +125,14 @@ extension ByteWriter {
         append(jsonEndpoint: address, text.span, service: name.span, isNamed: isNamed)
     }
 
+    @inline(__always)
+    mutating func append(
+        jsonEndpoint address: EndpointAddress, _ text: Span<UInt8>, service: Span<UInt8>, isNamed: Bool
+    ) {
+        var draft = SpanDraft()
+        append(jsonEndpoint: address, text, service: service, isNamed: isNamed, draft: &draft)
+    }
+
     /// An object of what is known of an endpoint.
     ///
     /// - Parameters:
@@ -103,7 +140,8 @@ extension ByteWriter {
     ///   - service: as JSON has it.
     @inline(__always)
     mutating func append(
-        jsonEndpoint address: EndpointAddress, _ text: Span<UInt8>, service: Span<UInt8>, isNamed: Bool
+        jsonEndpoint address: EndpointAddress, _ text: Span<UInt8>, service: Span<UInt8>, isNamed: Bool,
+        draft: inout SpanDraft
     ) {
         var separator: StaticString = "{"
         if isNamed {
@@ -114,12 +152,15 @@ extension ByteWriter {
         if address.port > 0 {
             append(separator)
             append("\"port\":")
+            let start = count
             append(decimal: UInt64(address.port))
+            draft.note(.port, start..<count)
             separator = ","
         }
         if address.byteCount > 0 {
             append(separator)
             append(address.byteCount == 4 ? "\"ipv4\":\"" : "\"ipv6\":\"")
+            draft.note(.address, count..<count + text.count)
             append(text, "\"")
         }
         append(UInt8(ascii: "}"))
