@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 import EventLoop
 import HTTP1
+import HTTP2
 import Propagation
 
 @testable import PropagatingProxy
@@ -49,7 +50,7 @@ extension Stage {
             Int(head.length) + RequestWriter.addedByteCount + route.addedByteCount
             + (worker.traceState.isEmpty ? 0 : TraceState.maximumByteCount)
         return [UInt8](capacity: room) { out in
-            var lines = HeadLines()
+            var lines = SentLines()
             RequestWriter.write(
                 bytes, head: head, fields: worker.fields, route: route, downstream: downstreams[index],
                 toStream: toStream,
@@ -67,7 +68,7 @@ extension Stage {
     ) -> [UInt8] {
         let bytes = input.readable
         _ = [UInt8](capacity: Int(head.length) + ResponseWriter.addedByteCount) { out in
-            var lines = HeadLines()
+            var lines = SentLines()
             ResponseWriter.write(
                 bytes, head: head, fields: worker.fields, addsVia: changes.addsVia, lines: &lines, toStream: &out)
             note(lines, of: out)
@@ -79,8 +80,15 @@ extension Stage {
     }
 
     /// What a stream would be told of the lines has to be what they are.
-    private func note(_ lines: consuming HeadLines, of head: borrowing OutputSpan<UInt8>) {
-        lines.finish(headCount: head.count)
-        if !LineLaw.agrees(head.span, lines) { linesAgree = false }
+    private func note(_ lines: borrowing SentLines, of head: borrowing OutputSpan<UInt8>) {
+        var noted = HeadLines()
+        for index in 0..<lines.count {
+            guard let line = lines[index] else { break }
+            noted.append(
+                line.kind, name: Int(line.nameStart), count: Int(line.nameCount), value: Int(line.valueStart),
+                count: Int(line.valueCount))
+        }
+        noted.finish(headCount: head.count)
+        if !LineLaw.agrees(head.span, noted) { linesAgree = false }
     }
 }

@@ -16,8 +16,8 @@ public func isHost(_ bytes: Span<UInt8>) -> Bool {
         var rest = bytes
         while rest.count >= 8 {
             let count = Word(rest).countBeforeRareInHost
-            rest = rest.extracting(droppingFirst: count)
-            if count < 8 { break }
+            rest = rest.extracting(droppingFirst: count ?? 8)
+            if count != nil { break }
         }
         while !rest.isEmpty, ByteClass.registeredName.contains(rest[0]) {
             if rest[0] == UInt8(ascii: "%"), !isEscape(at: bytes.count - rest.count, in: bytes) { return false }

@@ -26,8 +26,8 @@ public struct ByteRange: BitwiseCopyable, Equatable, Sendable {
         self.count = UInt32(truncatingIfNeeded: count)
     }
 
-    public var range: Range<Int> { Int(start)..<Int(start) + Int(count) }
-    public var isEmpty: Bool { count == 0 }
+    @inlinable public var range: Range<Int> { Int(start)..<Int(start) + Int(count) }
+    @inlinable public var isEmpty: Bool { count == 0 }
     /// The offset just after the last byte.
-    public var end: Int { Int(start) + Int(count) }
+    @inlinable public var end: Int { Int(start) + Int(count) }
 }

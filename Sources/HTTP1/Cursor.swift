@@ -25,6 +25,7 @@ struct Cursor: BitwiseCopyable {
     }
 
     /// Everything up to the first control byte other than a tab (RFC 9110 §5.5).
+    @inline(__always)
     mutating func takeValue(in bytes: Span<UInt8>) -> Range<Int> {
         let start = position
         var rest = bytes.extracting(start..<end)
@@ -43,8 +44,8 @@ struct Cursor: BitwiseCopyable {
         while true {
             while rest.count >= 8 {
                 let count = Word(rest).countBeforeRareInPath
-                rest = rest.extracting(droppingFirst: count)
-                if count < 8 { break }
+                rest = rest.extracting(droppingFirst: count ?? 8)
+                if count != nil { break }
             }
             guard !rest.isEmpty, ByteClass.target.contains(rest[0]) else { break }
             if rest[0] == UInt8(ascii: "?") || rest[0] == UInt8(ascii: "%") { isPlain = false }
@@ -66,6 +67,7 @@ struct Cursor: BitwiseCopyable {
     }
 
     /// `HTTP/1.0` or `HTTP/1.1`; the minor version (RFC 9112 §2.3).
+    @inline(__always)
     mutating func takeVersion(
         in bytes: Span<UInt8>, malformed: SyntaxError = .invalidVersion
     ) throws(SyntaxError) -> UInt8? {
@@ -73,6 +75,12 @@ struct Cursor: BitwiseCopyable {
             position += 8
             return 1
         }
+        return try takeOtherVersion(in: bytes, malformed: malformed)
+    }
+
+    private mutating func takeOtherVersion(
+        in bytes: Span<UInt8>, malformed: SyntaxError
+    ) throws(SyntaxError) -> UInt8? {
         for expected in "HTTP/".utf8 {
             guard let byte = peek(in: bytes) else { return nil }
             guard byte == expected else { throw malformed }
@@ -133,8 +141,8 @@ struct Cursor: BitwiseCopyable {
 private func dropName(_ rest: inout Span<UInt8>) {
     while rest.count >= 8 {
         let count = Word(rest).countBeforeRareInName
-        rest = rest.extracting(droppingFirst: count)
-        if count < 8 { break }
+        rest = rest.extracting(droppingFirst: count ?? 8)
+        if count != nil { break }
     }
     while !rest.isEmpty, rest[0] != colon, ByteClass.token.contains(rest[0]) {
         rest = rest.extracting(droppingFirst: 1)
@@ -148,8 +156,8 @@ private func dropValue(_ rest: inout Span<UInt8>) {
     while true {
         while rest.count >= 8 {
             let count = Word(rest).countBeforeControl
-            rest = rest.extracting(droppingFirst: count)
-            if count < 8 { break }
+            rest = rest.extracting(droppingFirst: count ?? 8)
+            if count != nil { break }
         }
         // Mostly the line's end.
         guard !rest.isEmpty, rest[0] != carriageReturn, isFieldValueByte(rest[0]) else { return }

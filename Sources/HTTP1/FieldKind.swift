@@ -89,50 +89,50 @@ public enum FieldKind: UInt8, BitwiseCopyable, Sendable {
             if name.first == Word("trailer") { return .trailer }
             if name.first == Word("upgrade") { return .upgrade }
         case 9:
-            if name.first == Word("forwarde") && name.second == Word("d") { return .forwarded }
+            if name.first == Word("forwarde") && name.last == Word("orwarded") { return .forwarded }
         case 10:
-            if name.first == Word("connecti") && name.second == Word("on") { return .connection }
-            if name.first == Word("user-age") && name.second == Word("nt") { return .userAgent }
-            if name.first == Word("keep-ali") && name.second == Word("ve") { return .keepAlive }
-            if name.first == Word("tracesta") && name.second == Word("te") { return .tracestate }
-            if name.first == Word("x-b3-fla") && name.second == Word("gs") { return .b3Flags }
-            if name.first == Word("set-cook") && name.second == Word("ie") { return .setCookie }
+            if name.first == Word("connecti") && name.last == Word("nnection") { return .connection }
+            if name.first == Word("user-age") && name.last == Word("er-agent") { return .userAgent }
+            if name.first == Word("keep-ali") && name.last == Word("ep-alive") { return .keepAlive }
+            if name.first == Word("tracesta") && name.last == Word("acestate") { return .tracestate }
+            if name.first == Word("x-b3-fla") && name.last == Word("b3-flags") { return .b3Flags }
+            if name.first == Word("set-cook") && name.last == Word("t-cookie") { return .setCookie }
         case 11:
-            if name.first == Word("tracepar") && name.second == Word("ent") { return .traceparent }
-            if name.first == Word("x-b3-spa") && name.second == Word("nid") { return .b3SpanID }
-            if name.first == Word("grpc-sta") && name.second == Word("tus") { return .grpcStatus }
+            if name.first == Word("tracepar") && name.last == Word("ceparent") { return .traceparent }
+            if name.first == Word("x-b3-spa") && name.last == Word("3-spanid") { return .b3SpanID }
+            if name.first == Word("grpc-sta") && name.last == Word("c-status") { return .grpcStatus }
         case 12:
-            if name.first == Word("x-b3-tra") && name.second == Word("ceid") { return .b3TraceID }
-            if name.first == Word("x-b3-sam") && name.second == Word("pled") { return .b3Sampled }
-            if name.first == Word("x-reques") && name.second == Word("t-id") { return .requestID }
-            if name.first == Word("content-") && name.second == Word("type") { return .contentType }
-            if name.first == Word("grpc-tim") && name.second == Word("eout") { return .grpcTimeout }
+            if name.first == Word("content-") && name.last == Word("ent-type") { return .contentType }
+            if name.first == Word("x-b3-tra") && name.last == Word("-traceid") { return .b3TraceID }
+            if name.first == Word("x-b3-sam") && name.last == Word("-sampled") { return .b3Sampled }
+            if name.first == Word("x-reques") && name.last == Word("quest-id") { return .requestID }
+            if name.first == Word("grpc-tim") && name.last == Word("-timeout") { return .grpcTimeout }
         case 13:
-            if name.first == Word("authoriz") && name.second == Word("ation") { return .authorization }
+            if name.first == Word("authoriz") && name.last == Word("rization") { return .authorization }
         case 14:
-            if name.first == Word("content-") && name.second == Word("length") { return .contentLength }
-            if name.first == Word("http2-se") && name.second == Word("ttings") { return .http2Settings }
+            if name.first == Word("content-") && name.last == Word("t-length") { return .contentLength }
+            if name.first == Word("http2-se") && name.last == Word("settings") { return .http2Settings }
         case 15:
-            if name.first == Word("x-forwar") && name.second == Word("ded-for") { return .forwardedFor }
+            if name.first == Word("x-forwar") && name.last == Word("rded-for") { return .forwardedFor }
         case 16:
-            if name.first == Word("proxy-co") && name.second == Word("nnection") { return .proxyConnection }
-            if name.first == Word("x-forwar") && name.second == Word("ded-host") { return .forwardedHost }
+            if name.first == Word("proxy-co") && name.last == Word("nnection") { return .proxyConnection }
+            if name.first == Word("x-forwar") && name.last == Word("ded-host") { return .forwardedHost }
         case 17:
-            if name.first == Word("transfer") && name.second == Word("-encodin") && name.third == Word("g") {
+            if name.first == Word("transfer") && name.middle == Word("-encodin") && name.last == Word("encoding") {
                 return .transferEncoding
             }
-            if name.first == Word("x-forwar") && name.second == Word("ded-prot") && name.third == Word("o") {
+            if name.first == Word("x-forwar") && name.middle == Word("ded-prot") && name.last == Word("ed-proto") {
                 return .forwardedProto
             }
-            if name.first == Word("x-b3-par") && name.second == Word("entspani") && name.third == Word("d") {
+            if name.first == Word("x-b3-par") && name.middle == Word("entspani") && name.last == Word("ntspanid") {
                 return .b3ParentSpanID
             }
         case 19:
-            if name.first == Word("proxy-au") && name.second == Word("thorizat") && name.third == Word("ion") {
+            if name.first == Word("proxy-au") && name.middle == Word("thorizat") && name.last == Word("rization") {
                 return .proxyAuthorization
             }
         case 23:
-            if name.first == Word("x-forwar") && name.second == Word("ded-clie") && name.third == Word("nt-cert") {
+            if name.first == Word("x-forwar") && name.middle == Word("ded-clie") && name.last == Word("ent-cert") {
                 return .forwardedClientCertificate
             }
         default: break
@@ -193,15 +193,16 @@ extension FieldKind {
 
     /// Meant for the next hop only, whether Connection names it or not (RFC 9110 §7.6.1). Expect is
     /// here because this proxy answers `100-continue` itself.
-    public var isHopByHop: Bool {
-        switch self {
-        case .connection, .keepAlive, .proxyConnection, .te, .upgrade, .http2Settings, .transferEncoding, .expect: true
-        default: false
-        }
-    }
+    public var isHopByHop: Bool { bit & Self.hopByHopBits != 0 }
 
     /// Says how the message is framed or where it goes, or is meant for this hop: ``FieldSummary`` takes note of it.
-    var isNoted: Bool { self == .host || self == .contentLength || isHopByHop }
+    var isNoted: Bool { bit & (Self.hopByHopBits | Self.host.bit | Self.contentLength.bit) != 0 }
+
+    private var bit: UInt64 { 1 &<< UInt64(rawValue) }
+    private static var hopByHopBits: UInt64 {
+        connection.bit | keepAlive.bit | proxyConnection.bit | te.bit | upgrade.bit | http2Settings.bit
+            | transferEncoding.bit | expect.bit
+    }
 
     /// Connection may not take these away from the upstream: they carry routing, framing, credentials
     /// or what a proxy vouches for, and no peer has a reason to call them hop-by-hop.

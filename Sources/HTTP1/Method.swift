@@ -23,6 +23,17 @@ public enum Method: UInt8, BitwiseCopyable, Sendable {
         }
     }
 
+    /// The method of most requests, by their first eight bytes, the blank behind it included; `nil`: any other.
+    static func usual(_ start: Word) -> (method: Method, count: Int)? {
+        if start.begins("GET ") { return (.get, 3) }
+        if start.begins("POST ") { return (.post, 4) }
+        if start.begins("PUT ") { return (.put, 3) }
+        if start.begins("DELETE ") { return (.delete, 6) }
+        if start.begins("HEAD ") { return (.head, 4) }
+        if start.begins("PATCH ") { return (.patch, 5) }
+        return nil
+    }
+
     /// Sending it twice does what sending it once does (RFC 9110 §9.2.2).
     public var isIdempotent: Bool {
         switch self {

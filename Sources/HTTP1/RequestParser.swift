@@ -96,11 +96,7 @@ extension Cursor {
             guard try takeLineEnd(in: bytes, otherwise: .invalidMethod) != nil else { return nil }
             emptyLines += 1
         }
-        let methodText = take(.token, in: bytes)
-        guard methodText.count <= limits.methodBytes else { throw .methodTooLong }
-        guard let afterMethod = peek(in: bytes) else { return nil }
-        guard afterMethod == space, !methodText.isEmpty else { throw .invalidMethod }
-        skip(1)
+        guard let (method, methodText) = try takeMethod(in: bytes, limits: limits) else { return nil }
         let (target, isPlain) = takeTarget(in: bytes)
         guard target.count <= limits.targetBytes else { throw .targetTooLong }
         guard let afterTarget = peek(in: bytes) else { return nil }
@@ -111,12 +107,28 @@ extension Cursor {
         guard let minorVersion = try takeVersion(in: bytes),
             try takeLineEnd(in: bytes, otherwise: .invalidVersion) != nil
         else { return nil }
-        let method = Method(bytes, at: methodText)
         guard method != .connect else { throw .connectRefused }
         guard method != .trace else { throw .traceRefused }
         return RequestLine(
             method: method, methodText: ByteRange(methodText), target: ByteRange(target), isPlainTarget: isPlain,
             minorVersion: minorVersion)
+    }
+
+    /// A method and the blank behind it.
+    private mutating func takeMethod(
+        in bytes: Span<UInt8>, limits: HeadLimits
+    ) throws(SyntaxError) -> (Method, Range<Int>)? {
+        let start = position
+        if end - start >= 8, let (method, count) = Method.usual(Word(bytes, at: start)), count <= limits.methodBytes {
+            skip(count + 1)
+            return (method, start..<start + count)
+        }
+        let text = take(.token, in: bytes)
+        guard text.count <= limits.methodBytes else { throw .methodTooLong }
+        guard let delimiter = peek(in: bytes) else { return nil }
+        guard delimiter == space, !text.isEmpty else { throw .invalidMethod }
+        skip(1)
+        return (Method(bytes, at: text), text)
     }
 }
 

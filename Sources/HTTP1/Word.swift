@@ -55,30 +55,36 @@ struct Word: BitwiseCopyable, Equatable {
         self.bits = bits
     }
 
-    /// How many bytes come before the first control byte, tab and DEL included.
+    /// Whether the first bytes are those of a literal of 1 to 8 characters.
     @inline(__always)
-    var countBeforeControl: Int {
+    func begins(_ literal: String) -> Bool {
+        bits &<< UInt64(64 &- 8 &* literal.utf8.count) == Word(literal).bits &<< UInt64(64 &- 8 &* literal.utf8.count)
+    }
+
+    /// How many bytes come before the first control byte, tab and DEL included; `nil`: there is none.
+    @inline(__always)
+    var countBeforeControl: Int? {
         let below = (bits &- each(0x20)) & ~bits
         let delete = bits ^ each(0x7F)
         let equal = (delete &- each(1)) & ~delete
         return count(before: below | equal)
     }
 
-    /// How many bytes come before the first that is no letter, digit or hyphen.
+    /// How many bytes come before the first that is no letter, digit or hyphen; `nil`: all are.
     @inline(__always)
-    var countBeforeRareInName: Int {
+    var countBeforeRareInName: Int? {
         // Zero plus 0x7F leaves the high bit clear.
         let isHyphen = ~((plain ^ each(0x2D)) &+ each(0x7F))
         return count(before: ~(letters | within(0x30, 0x39) | isHyphen) | bits)
     }
 
-    /// How many bytes come before the first that is no letter, digit, hyphen or dot.
+    /// How many bytes come before the first that is no letter, digit, hyphen or dot; `nil`: all are.
     @inline(__always)
-    var countBeforeRareInHost: Int { count(before: ~(letters | within(0x30, 0x39) | within(0x2D, 0x2E)) | bits) }
+    var countBeforeRareInHost: Int? { count(before: ~(letters | within(0x30, 0x39) | within(0x2D, 0x2E)) | bits) }
 
-    /// How many bytes come before the first that is no letter, digit, hyphen, dot or slash.
+    /// How many bytes come before the first that is no letter, digit, hyphen, dot or slash; `nil`: all are.
     @inline(__always)
-    var countBeforeRareInPath: Int { count(before: ~(letters | within(0x2D, 0x39)) | bits) }
+    var countBeforeRareInPath: Int? { count(before: ~(letters | within(0x2D, 0x39)) | bits) }
 
     /// Without the high bits, which no byte passes with.
     @inline(__always)
@@ -96,7 +102,10 @@ struct Word: BitwiseCopyable, Equatable {
     }
 
     @inline(__always)
-    private func count(before failed: UInt64) -> Int { (failed & each(0x80)).trailingZeroBitCount >> 3 }
+    private func count(before failed: UInt64) -> Int? {
+        let marks = failed & each(0x80)
+        return marks == 0 ? nil : marks.trailingZeroBitCount >> 3
+    }
 }
 
 /// `byte` in all eight places.

@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
 import EventLoop
-import HTTP1
 
 // A span of a class's buffer may not outlive the access to the property; as a parameter the buffer can be lent.
 
@@ -20,8 +19,8 @@ func lendBytes<Result>(_ buffer: borrowing Buffer, to read: (UnsafeBufferPointer
 }
 
 func lendBytes<Result>(
-    _ buffer: borrowing Buffer, with lines: borrowing HeadLines,
-    to read: (UnsafeBufferPointer<UInt8>, borrowing HeadLines) -> Result
+    _ buffer: borrowing Buffer, with lines: borrowing SentLines,
+    to read: (UnsafeBufferPointer<UInt8>, borrowing SentLines) -> Result
 ) -> Result {
     unsafe buffer.readable.withUnsafeBufferPointer { unsafe read($0, lines) }
 }

@@ -9,7 +9,7 @@ import HTTP1
 @safe
 struct FieldLines: ~Copyable {
     /// More fields than heads have: ``HTTP1/FieldTable`` bounds them at 100, and the proxy adds a few.
-    private static let capacity = 256
+    static let capacity = 256
 
     let fields: UnsafeMutablePointer<nghttp2_nv>
     /// Fields without a value, by ``FieldKind``: their names are in lower case, and stay where they are. Those without a
@@ -52,7 +52,7 @@ struct FieldLines: ~Copyable {
     }
 
     /// Takes a head whose lines are known; see ``readRequest(_:)``.
-    mutating func takeRequest(_ head: UnsafeBufferPointer<UInt8>, _ lines: borrowing HeadLines) -> Bool {
+    mutating func takeRequest(_ head: UnsafeBufferPointer<UInt8>, _ lines: borrowing SentLines) -> Bool {
         guard let start = head.baseAddress, let lineEnd = unsafe addRequestLine(start, head.count), lineEnd > 0
         else { return false }
         defer { hasTaughtNames = true }
@@ -60,7 +60,7 @@ struct FieldLines: ~Copyable {
     }
 
     /// Takes a head whose lines are known; see ``readResponse(_:)``.
-    mutating func takeResponse(_ head: UnsafeBufferPointer<UInt8>, _ lines: borrowing HeadLines) -> Bool {
+    mutating func takeResponse(_ head: UnsafeBufferPointer<UInt8>, _ lines: borrowing SentLines) -> Bool {
         count = 0
         guard let start = head.baseAddress, head.count > 12 else { return false }
         unsafe append(":status", start + 9, 3)
@@ -69,33 +69,40 @@ struct FieldLines: ~Copyable {
 
     // bounded: each value is compared with the size, the count of lines with the capacity
     private mutating func take(
-        _ lines: borrowing HeadLines, _ start: UnsafePointer<UInt8>, _ size: Int, keepsHost: Bool
+        _ lines: borrowing SentLines, _ start: UnsafePointer<UInt8>, _ size: Int, keepsHost: Bool
     ) -> Bool {
         // In HPACK's table they would take the place of fields that come again.
         let flags = UInt8(NGHTTP2_NV_FLAG_NO_COPY_NAME.rawValue)
         let everyFlag = hasTaughtNames ? .max : flags
         guard lines.count <= Self.capacity - count else { return false }
+        let names = unsafe knownNames
+        // Kept here meanwhile: what is stored through it might be the count, for all the compiler knows.
+        var next = unsafe fields + count
+        let all = unsafe lines.all
         for index in 0..<lines.count {
-            let line = lines[index]
+            let line = unsafe all[index]
             let (value, valueCount) = (Int(line.valueStart), Int(line.valueCount))
             guard value + valueCount <= size else { return false }
-            var field = unsafe knownNames[Int(line.kind.rawValue)]  // bounded: one of each kind
-            if unsafe field.namelen > 0 {
-                unsafe field.value = UnsafeMutablePointer(mutating: start + value)
-                unsafe field.valuelen = valueCount
-                unsafe field.flags &= everyFlag
-                unsafe fields[count] = field
-                count += 1
-            } else if unsafe !takeOther(line, start, keepsHost: keepsHost) {
-                return false
+            let name = unsafe names + Int(line.kind.rawValue)  // bounded: one of each kind
+            if unsafe name.pointee.namelen > 0 {
+                unsafe next.initialize(to: name.pointee)
+                unsafe next.pointee.value = UnsafeMutablePointer(mutating: start + value)
+                unsafe next.pointee.valuelen = valueCount
+                unsafe next.pointee.flags &= everyFlag
+                unsafe next += 1
+            } else {
+                unsafe count = next - fields
+                guard unsafe takeOther(line, start, keepsHost: keepsHost) else { return false }
+                unsafe next = fields + count
             }
         }
+        unsafe count = next - fields
         return true
     }
 
     // bounded: the value by the caller, the name by where the value begins
     private mutating func takeOther(
-        _ line: HeadLines.Line, _ start: UnsafePointer<UInt8>, keepsHost: Bool
+        _ line: SentLines.Line, _ start: UnsafePointer<UInt8>, keepsHost: Bool
     ) -> Bool {
         let (name, nameCount) = (Int(line.nameStart), Int(line.nameCount))
         let (value, valueCount) = unsafe (start + Int(line.valueStart), Int(line.valueCount))

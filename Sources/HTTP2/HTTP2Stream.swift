@@ -44,7 +44,7 @@ public final class HTTP2Stream: Carrier {
     /// Bytes of the head that begins ``pending``.
     var headCount = 0
     /// Of that head, if it came with them.
-    var sentLines = HeadLines()
+    var sentLines = SentLines()
     private var headQueued = false
     var headSubmitted = false
     /// The frame of the head has been written.
@@ -145,7 +145,7 @@ public final class HTTP2Stream: Carrier {
     /// Sends a head whose lines are known: nobody has to look for them.
     ///
     /// - Parameter write: appends the text, as ``send(_:)`` takes it, and notes its lines; `false` if it does not fit.
-    public func sendHead(_ write: (inout OutputSpan<UInt8>, inout HeadLines) -> Bool) -> HeadOutcome {
+    public func sendHead(_ write: (inout OutputSpan<UInt8>, inout SentLines) -> Bool) -> HeadOutcome {
         guard hasSession, failure == 0, !isClosed, !endQueued, !headQueued, pending.isEmpty else { return .failed }
         sentLines.removeAll()
         guard let fits = pending.append({ write(&$0, &sentLines) }) else { return .noMemory }
@@ -174,6 +174,11 @@ public final class HTTP2Stream: Carrier {
     public override func sendTrailers(_ lines: Span<UInt8>) {
         guard hasSession, !endQueued, !lines.isEmpty else { return }
         if sentTrailers.append(copying: lines) < lines.count { withSession { $0.reset(self, .internalError) } }
+    }
+
+    /// Whether the message has come to its end and nothing of it waits here: no bytes, and no field lines behind them.
+    public var isTakenWhole: Bool {
+        endReceived && failure == 0 && head.isEmpty && body.isEmpty && trailers.isEmpty
     }
 
     /// Whether field lines came behind the body.
@@ -216,7 +221,7 @@ public final class HTTP2Stream: Carrier {
     }
 
     /// Tells the socket what ``readiness`` says.
-    public func tellSocket() { socket?.carrierReady(readiness) }
+    public func tellSocket() { tellSocket(readiness) }
 
     // MARK: What the session does with it
 

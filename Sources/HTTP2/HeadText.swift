@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 import CNghttp2
 import EventLoop
+import Glibc
 import HTTP1
 
 /// The head or trailer section that is being received, field by field, as HTTP/1.1 text.
@@ -149,11 +150,11 @@ struct HeadText: ~Copyable {
         _ field: FieldKind, _ name: UnsafeBufferPointer<UInt8>, _ value: UnsafeBufferPointer<UInt8>
     ) {
         guard flaw == nil else { return }
-        guard text.freeCount >= name.count + value.count + 4 else { return spoil(.tooLarge) }
         let start = text.count
-        let isWritten = unsafe text.appendLine(Span(_unsafeElements: name), Span(_unsafeElements: value))
-        guard isWritten else { return spoil(.noMemory) }
-        lines.append(field, name: start, count: name.count, end: text.count)
+        guard unsafe text.appendLine(Span(_unsafeElements: name), Span(_unsafeElements: value)) else {
+            return spoil(text.freeCount < name.count + value.count + 4 ? .tooLarge : .noMemory)
+        }
+        lines.append(field, name: start, count: name.count, end: start + name.count + value.count + 4)
     }
 
     /// `:authority` became the host line already; a host field may only repeat it (RFC 9113 §8.3.1).
@@ -205,7 +206,7 @@ struct HeadText: ~Copyable {
         }
         guard let authorityValue = unsafe authorityValue else { return }
         let host = unsafe bytes(of: authorityValue)
-        guard unsafe !hasControls(host), unsafe !host.contains(UInt8(ascii: "@")) else { return spoil(.malformed) }
+        guard unsafe !hasControls(host), unsafe !contains(UInt8(ascii: "@"), host) else { return spoil(.malformed) }
         let start = text.count + 6
         authority = start..<start + host.count
         unsafe writeLine(.host, bytes(of: "host"), host)
@@ -319,6 +320,11 @@ private func hasControl(_ bytes: UnsafeBufferPointer<UInt8>, from start: Int, to
         if (byte < 0x20 && byte != 0x09) || byte == 0x7f { return true }
     }
     return false
+}
+
+private func contains(_ byte: UInt8, _ bytes: UnsafeBufferPointer<UInt8>) -> Bool {
+    guard let start = bytes.baseAddress else { return false }
+    return unsafe memchr(start, CInt(byte), bytes.count) != nil
 }
 
 private func hasBlanksOrControls(_ bytes: UnsafeBufferPointer<UInt8>) -> Bool {

@@ -9,8 +9,10 @@ import Glibc
 @safe
 public final class SessionMemory {
     /// Sizes are multiples of this, behind a header.
-    private static let step = 64
+    private static let step = 1 << stepBits
+    private static let stepBits = 6
     /// Larger pieces come from `malloc` and go back to it.
+    private static let largest = (classCount - 1) * step
     private static let classCount = 18
     private static let headerSize = 16
     /// Bytes of pieces that wait to be used again.
@@ -56,9 +58,10 @@ public final class SessionMemory {
     }
 
     // bounded: the class is below the count, as compared
+    @inline(__always)
     private func take(_ size: Int) -> UnsafeMutableRawPointer? {
-        let index = (size + Self.step - 1) / Self.step
-        guard index < Self.classCount else { return unsafe allocate(size, class: Self.classCount) }
+        guard size >= 0, size <= Self.largest else { return unsafe allocate(size, class: Self.classCount) }
+        let index = (size &+ Self.step &- 1) >> Self.stepBits
         guard let piece = unsafe waiting[index] else { return unsafe allocate(index * Self.step, class: index) }
         unsafe waiting[index] = unsafe piece.load(as: UnsafeMutableRawPointer?.self)
         keptBytes -= index * Self.step
@@ -66,6 +69,7 @@ public final class SessionMemory {
     }
 
     // bounded: the header holds what take(_:) wrote
+    @inline(__always)
     private func give(_ piece: UnsafeMutableRawPointer) {
         let index = unsafe classOf(piece)
         guard index > 0, index < Self.classCount, keptBytes < Self.keptLimit else {

@@ -5,17 +5,23 @@
 /// Fields are offered one at a time in arrival order, so nothing has to collect them first. Bad input never fails a
 /// request: it is counted, and counts as absent.
 public struct Extraction: BitwiseCopyable {
-    private let formats: FormatList
+    private var formats: FormatList
     private var single = FirstValue<B3Single>()
     private var multi = B3Multi()
     /// The only `traceparent` line, if it was good.
     private var traceparent: TraceContext?
     private var traceparentLines = 0
     private var hasTracestate = false
-    private var isEmpty = true
+    /// No field of a trace context has gone by.
+    public private(set) var isEmpty = true
 
     /// An extraction that has seen no field; reads the given formats, in this order of preference.
     public init(formats: FormatList) { self.formats = formats }
+
+    /// As if made anew, for other fields.
+    public mutating func begin(formats: FormatList) {
+        if isEmpty { self.formats = formats } else { self = Extraction(formats: formats) }
+    }
 
     /// Looks at one field. True when the field belongs to a trace context, whichever formats are read: it must not be
     /// forwarded as it came.

@@ -8,13 +8,28 @@ public enum Injection {
     /// Appends complete field lines for the context of one attempt. Appends nothing and returns false when `out` has
     /// less room than ``maximumByteCount``.
     /// `emitsFlagsZero` repeats py_zipkin's constant `X-B3-Flags: 0`.
+    @discardableResult
+    public static func write(
+        _ context: TraceContext, formats: FormatList, emitsFlagsZero: Bool = false, into out: inout OutputSpan<UInt8>
+    ) -> Bool {
+        writeLines(context, formats, emitsFlagsZero, into: &out) { _, _ in }
+    }
+
+    /// The same.
     ///
     /// - Parameter lineWritten: told after each line which field it is.
     @discardableResult
-    @inline(__always)
     public static func write(
         _ context: TraceContext, formats: FormatList, emitsFlagsZero: Bool = false, into out: inout OutputSpan<UInt8>,
-        lineWritten: (FieldName, inout OutputSpan<UInt8>) -> Void = { _, _ in }
+        lineWritten: (FieldName, inout OutputSpan<UInt8>) -> Void
+    ) -> Bool {
+        writeLines(context, formats, emitsFlagsZero, into: &out, lineWritten)
+    }
+
+    @inline(__always)
+    private static func writeLines(
+        _ context: TraceContext, _ formats: FormatList, _ emitsFlagsZero: Bool, into out: inout OutputSpan<UInt8>,
+        _ lineWritten: (FieldName, inout OutputSpan<UInt8>) -> Void
     ) -> Bool {
         guard out.freeCapacity >= maximumByteCount else { return false }
         for index in 0..<formats.count {
@@ -66,7 +81,11 @@ public enum Injection {
             lineWritten(.parentSpanID, &out)
         }
         if context.sampling != .undecided {
-            append(context.sampling == .deny ? "X-B3-Sampled: 0\r\n" : "X-B3-Sampled: 1\r\n", to: &out)
+            if context.sampling == .deny {
+                append("X-B3-Sampled: 0\r\n", to: &out)
+            } else {
+                append("X-B3-Sampled: 1\r\n", to: &out)
+            }
             lineWritten(.sampled, &out)
         }
         // Envoy never reads Flags: without Sampled it would drop the trace.

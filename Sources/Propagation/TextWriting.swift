@@ -24,7 +24,7 @@ func appendLine(_ name: StaticString, high: UInt64? = nil, low: UInt64, to out: 
     guard out.freeCapacity >= lineCount else { return }
     unsafe out.withUnsafeMutableBufferPointer { buffer, count in
         guard let base = buffer.baseAddress else { return }
-        unsafe (base + count).update(from: name.utf8Start, count: nameCount)
+        unsafe UnsafeMutableRawPointer(base + count).copyMemory(from: name.utf8Start, byteCount: nameCount)
         let digits = unsafe UnsafeMutableRawPointer(base + count + nameCount)
         let end = unsafe UnsafeMutableRawPointer(base + count + lineCount) - 2
         if let high { unsafe digits.storeBytes(of: SIMD16(hexDigitsOf: high), as: SIMD16<UInt8>.self) }
@@ -71,7 +71,7 @@ func append(_ text: StaticString, to out: inout OutputSpan<UInt8>) {
     guard out.freeCapacity >= length else { return }
     unsafe out.withUnsafeMutableBufferPointer { buffer, count in
         guard let base = buffer.baseAddress else { return }
-        unsafe (base + count).update(from: text.utf8Start, count: length)
+        unsafe UnsafeMutableRawPointer(base + count).copyMemory(from: text.utf8Start, byteCount: length)
         count += length
     }
 }
@@ -81,10 +81,10 @@ extension SIMD16<UInt8> {
     @inlinable
     @inline(__always)
     public init(hexDigitsOf value: UInt64) {
-        let bytes = unsafe unsafeBitCast(value.bigEndian, to: SIMD8<UInt8>.self)
+        let bytes = value.bigEndian
         var nibbles = SIMD16<UInt8>()
-        nibbles.evenHalf = bytes &>> 4
-        nibbles.oddHalf = bytes & 0x0F
+        nibbles.evenHalf = unsafe unsafeBitCast(bytes >> 4 & 0x0F0F_0F0F_0F0F_0F0F, to: SIMD8<UInt8>.self)
+        nibbles.oddHalf = unsafe unsafeBitCast(bytes & 0x0F0F_0F0F_0F0F_0F0F, to: SIMD8<UInt8>.self)
         let isLetter = (nibbles &+ 6) &>> 4  // 1 or 0; comparisons of vectors are loops
         self = nibbles &+ UInt8(ascii: "0") &+ (0 &- isLetter) & 39  // "a" is 39 above "9" + 1
     }

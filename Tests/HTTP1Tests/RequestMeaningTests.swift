@@ -207,6 +207,55 @@ struct RequestMeaningTests {
         #expect(parsed == method)
         #expect(method.isIdempotent == isIdempotent)
     }
+
+    @Test(
+        "A method means the same however many bytes stand behind it, and one that only begins like another is another",
+        arguments: [
+            ("GET", HTTP1.Method.get), ("HEAD", .head), ("POST", .post), ("PUT", .put), ("DELETE", .delete),
+            ("PATCH", .patch), ("OPTIONS", .options), ("GETS", .other), ("PUTT", .other), ("get", .other),
+            ("G", .other), ("DELET", .other), ("PROPFIND", .other),
+        ])
+    func methodsOfHeads(_ name: String, _ method: HTTP1.Method) throws {
+        var fields = FieldTable()
+        for target in ["/", "/a/longer/path?with=query"] {
+            let received = bytes("\(name) \(target) HTTP/1.0\r\n\r\n")
+            let head = try #require(try request(received, &fields))
+            #expect(head.method == method)
+            #expect(text(received, head.methodText) == name && text(received, head.target) == target)
+        }
+        #expect(refusal("\(name)\t/ HTTP/1.1\r\n\r\n") == .invalidMethod)
+        #expect(refusal("\(name)  / HTTP/1.1\r\n\r\n") == .invalidTarget)
+        let limits = HeadLimits(methodBytes: name.utf8.count - 1)
+        #expect(refusal("\(name) /a/long/path HTTP/1.1\r\n\r\n", limits: limits) == .methodTooLong)
+    }
+
+    @Test("A name that differs from a known one in any one byte is another")
+    func nearlyKnownNames() {
+        for known in FieldKind.allKinds where known != .other {
+            let name = bytes("\(known.name)")
+            #expect(FieldKind(name: name.span) == known)
+            for place in name.indices {
+                var other = name
+                other[place] = UInt8(ascii: "0")
+                #expect(FieldKind(name: other.span) == .other, "\(text(other))")
+            }
+            #expect(kind(text(name) + "s") == .other && kind("s" + text(name)) == .other)
+        }
+    }
+
+    @Test("Fields of one hop are the ones noted beside Host and Content-Length")
+    func kindsOfOneHop() {
+        let ofOneHop: [FieldKind] = [
+            .connection, .keepAlive, .proxyConnection, .te, .upgrade, .http2Settings, .transferEncoding, .expect,
+        ]
+        for kind in FieldKind.allKinds {
+            #expect(kind.isHopByHop == ofOneHop.contains(kind))
+        }
+    }
+}
+
+extension FieldKind {
+    fileprivate static var allKinds: [FieldKind] { (0...UInt8.max).compactMap { FieldKind(rawValue: $0) } }
 }
 
 private func kind(_ name: String) -> FieldKind { FieldKind(name: bytes(name).span) }

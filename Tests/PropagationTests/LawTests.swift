@@ -100,6 +100,21 @@ struct LawTests {
         #expect(short.isEmpty)
     }
 
+    @Test("An extraction that begins anew knows nothing of the request before")
+    func extractsAnew() {
+        let field = "463ac35c9f6413ad48485a3953bb6124-a2fb4a1d1a96d312-1"
+        var extraction = Extraction(formats: everyFormat)
+        #expect(offer("b3", field, to: &extraction) && !extraction.isEmpty)
+        extraction.begin(formats: [.traceContext])
+        #expect(extraction.isEmpty && extraction.finish(trust: .all).outcome == .none)
+        #expect(offer("b3", field, to: &extraction))
+        #expect(extraction.finish(trust: .all).outcome == .none)
+        extraction.begin(formats: [])
+        extraction.begin(formats: [.b3Single])
+        #expect(offer("b3", field, to: &extraction))
+        #expect(extraction.finish(trust: .all).outcome == .continued)
+    }
+
     @Test("A tracestate over 8 KiB loses its long members first, then the rightmost")
     func tracestateCap() {
         var state = TraceState()
@@ -123,6 +138,8 @@ struct LawTests {
         let id = text { RequestID.write(random: &random, into: &$0) }
         #expect(try /[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}/.wholeMatch(in: id) != nil)
         #expect(text(capacity: 35) { RequestID.write(random: &random, into: &$0) }.isEmpty)
+        let kept = RequestID(random: &random)
+        #expect(text { kept.write(into: &$0) } == text { kept.write(into: &$0) })
         #expect(isAcceptable(id) && isAcceptable("A-z_.:9"))
         for value in ["", String(repeating: "a", count: 129), "a b", "a\r", "ä", "a/b"] {
             #expect(!isAcceptable(value))

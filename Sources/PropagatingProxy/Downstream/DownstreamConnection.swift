@@ -48,6 +48,8 @@ final class DownstreamConnection: Socket, Downstream {
     var stream: HTTP2Stream? { lentStream?.object }
     var hasStream: Bool { lentStream != nil }
     private let parent: HTTP2Downstream?
+    /// The same, uncounted: this object holds it.
+    private let lentParent: Lent<HTTP2Downstream>?
     private var state = State.readingHead
     private var exchange: Exchange?
     /// Monotonic microseconds by which the exchange must have ended, as its caller says; 0: whenever.
@@ -82,6 +84,7 @@ final class DownstreamConnection: Socket, Downstream {
         self.slot = slot
         lentStream = nil
         parent = nil
+        lentParent = nil
         input = Buffer(pool: worker.buffers)
         output = Buffer(pool: worker.buffers)
         super.init(descriptor, carrier: carrier, on: worker.loop)
@@ -102,6 +105,7 @@ final class DownstreamConnection: Socket, Downstream {
         self.slot = slot
         lentStream = Lent(stream)
         self.parent = parent
+        lentParent = Lent(parent)
         input = Buffer(pool: worker.buffers)
         output = Buffer(pool: worker.buffers)
         super.init(carrier: stream, on: worker.loop)
@@ -350,7 +354,7 @@ final class DownstreamConnection: Socket, Downstream {
         guard isOpen else { return }
         state = .closed
         exchange = nil
-        guard let parent else {
+        guard let parent = lentParent else {
             if isCut { reset() } else { close() }
             input.release()
             output.release()
@@ -360,8 +364,7 @@ final class DownstreamConnection: Socket, Downstream {
         lentStream = nil
         input.release()
         output.release()
-        if !parent.isOpen { loop.keepForThisPass(self) }  // with its last stream it forgets all
-        parent.streamClosed(self)
+        parent.use { $0.streamClosed(self) }
     }
 
     /// Sends our end of stream, then waits briefly for the peer's.

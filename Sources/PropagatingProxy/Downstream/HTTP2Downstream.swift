@@ -125,9 +125,11 @@ final class HTTP2Downstream: HTTP2Connection, Downstream {
         servedCount += 1
         metrics.use { $0.http2StreamBegan() }
         if let slot = freeSlots.popLast() {
-            let connection = streams[slot]  // bounded: a free slot is one of the table
-            connection.reuse(for: stream)
-            connection.beginStream()
+            // bounded: a free slot is one of the table, which holds it for as long as this pass
+            Lent(streams[slot]).use {
+                $0.reuse(for: stream)
+                $0.beginStream()
+            }
         } else {
             let connection = DownstreamConnection(stream, of: self, slot: streams.count)
             streams.append(connection)
@@ -145,6 +147,7 @@ final class HTTP2Downstream: HTTP2Connection, Downstream {
     /// When the last has ended: each of them holds this object.
     private func forgetStreams() {
         guard freeSlots.count == streams.count else { return }
+        for connection in streams { worker.loop.keepForThisPass(connection) }
         streams.removeAll()
         freeSlots.removeAll()
     }

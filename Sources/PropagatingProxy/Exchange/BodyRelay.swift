@@ -5,10 +5,12 @@ import HTTP1
 /// The framing of one message body on its way through: what it is delimited by where it comes
 /// from, and whether it goes on in chunks of our own (RFC 9112 §6–7). Knows no sockets.
 struct BodyRelay: BitwiseCopyable {
-    private enum Source: BitwiseCopyable {
+    private enum Source: UInt8, BitwiseCopyable {
         case ended
-        case length(UInt64)
-        case chunked(ChunkedDecoder)
+        /// So many bytes as are ``left``.
+        case length
+        /// As the ``decoder`` says.
+        case chunked
         /// Until the sender closes; also a tunnel's direction.
         case untilClose
     }
@@ -25,6 +27,8 @@ struct BodyRelay: BitwiseCopyable {
 
     private var source: Source
     private let sink: Sink
+    private var left: UInt64 = 0
+    private var decoder = ChunkedDecoder()
     /// Body bytes passed so far, without framing.
     private(set) var byteCount: UInt64 = 0
 
@@ -35,8 +39,8 @@ struct BodyRelay: BitwiseCopyable {
         switch framing {
         case .length where streamGoesOn && sink == .stream: source = .untilClose
         case .none, .length(0): source = .ended
-        case .length(let count): source = .length(count)
-        case .chunked: source = .chunked(ChunkedDecoder())
+        case .length(let count): (source, left) = (.length, count)
+        case .chunked: source = .chunked
         case .untilClose: source = .untilClose
         }
     }
@@ -45,16 +49,13 @@ struct BodyRelay: BitwiseCopyable {
     static var tunnel: BodyRelay { BodyRelay(.untilClose, to: .plain) }
 
     /// Whether nothing more has to come from the source.
-    var isComplete: Bool {
-        if case .ended = source { return true }
-        return false
-    }
+    var isComplete: Bool { source == .ended }
 
     /// How many of `available` bytes may be passed on as they are; `nil` when they must be re-framed.
     func verbatimCount(of available: Int) -> Int? {
         switch source {
         case .ended: 0
-        case .length(let left) where sink != .chunks: Int(clamping: min(left, UInt64(available)))
+        case .length where sink != .chunks: Int(clamping: min(left, UInt64(available)))
         case .untilClose where sink != .chunks: available
         case .length, .untilClose, .chunked: nil
         }
@@ -63,9 +64,9 @@ struct BodyRelay: BitwiseCopyable {
     /// Notes that so many bytes were passed on as they are.
     mutating func passed(_ count: Int) {
         byteCount += UInt64(count)
-        guard case .length(let left) = source else { return }
-        let rest = left - min(left, UInt64(count))
-        source = rest == 0 ? .ended : .length(rest)
+        guard source == .length else { return }
+        left -= min(left, UInt64(count))
+        if left == 0 { source = .ended }
     }
 
     /// Decodes from `bytes`, writes re-framed to `out` as much as it has room for.
@@ -82,7 +83,7 @@ struct BodyRelay: BitwiseCopyable {
             guard room > 0 else { break }
             switch source {
             case .ended: return offset
-            case .length(let left):
+            case .length:
                 let count = min(Int(clamping: left), bytes.count - offset, room)
                 write(bytes.extracting(offset..<offset + count), into: &out)
                 offset += count
@@ -93,11 +94,9 @@ struct BodyRelay: BitwiseCopyable {
                 write(bytes.extracting(offset..<offset + count), into: &out)
                 offset += count
                 passed(count)
-            case .chunked(var decoder):
+            case .chunked:
                 let window = bytes.extracting(first: min(bytes.count, offset + room))
-                let step = try decoder.next(window, offset: &offset)
-                source = .chunked(decoder)
-                switch step {
+                switch try decoder.next(window, offset: &offset) {
                 case .needsMore: return offset
                 case .data(let range):
                     write(bytes.extracting(range.range), into: &out)
@@ -120,7 +119,7 @@ struct BodyRelay: BitwiseCopyable {
     mutating func sourceClosed(
         trailers: Span<UInt8> = Span(), into out: inout Buffer, sendTrailers: (Span<UInt8>) -> Void = { _ in }
     ) -> Bool {
-        guard case .untilClose = source else { return isComplete }
+        guard source == .untilClose else { return isComplete }
         if sink == .chunks, !out.reserve() { return false }
         if trailers.isEmpty { writeEnd(into: &out) } else { pass(trailers: trailers, into: &out, sendTrailers) }
         source = .ended

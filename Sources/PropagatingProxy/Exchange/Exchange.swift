@@ -22,17 +22,11 @@ final class Exchange {
     /// The worker's table owns it or its HTTP/2 connection, until the exchange has ended; then the loop, for the pass.
     var caller: Lent<DownstreamConnection>?
     var downstream: DownstreamConnection? { caller?.object }
-    /// While it is open it is its own; see ``stream``.
+    /// While it is open it is its own.
     private var callee: Lent<UpstreamConnection>?
-    /// ``callee``, if it is a stream of a connection: nobody else has it now.
-    private var stream: UpstreamConnection?
     var upstream: UpstreamConnection? {
         get { callee?.object }
-        set {
-            if let newValue { return attach(newValue) }
-            callee = nil
-            if stream != nil { stream = nil }
-        }
+        set { callee = newValue.map { Lent($0) } }
     }
     /// The downstream's listener owns it, and lasts as long as the downstream.
     var routed: Lent<RouteContext>?
@@ -44,7 +38,7 @@ final class Exchange {
     var flags: ExchangeFlags = []
     var report = ExchangeReport()
     /// Minted, when the received one is absent or not acceptable.
-    var requestID: RequestIDText?
+    var requestID: RequestID?
     var attempt: UInt8 = 0
     /// Retries the route still allows.
     var triesLeft: UInt8 = 0
@@ -65,10 +59,7 @@ final class Exchange {
     }
 
     /// The setter of ``upstream`` for what is borrowed.
-    func attach(_ connection: UpstreamConnection) {
-        callee = Lent(connection)
-        if stream != nil || connection.isStream { stream = connection.isStream ? connection : nil }
-    }
+    func attach(_ connection: UpstreamConnection) { callee = Lent(connection) }
 
     /// - Parameter head: just parsed from the front of the connection's input; the worker's field table is its.
     func begin(_ head: RequestHead, from downstream: DownstreamConnection) {

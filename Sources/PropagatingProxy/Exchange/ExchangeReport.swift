@@ -42,7 +42,8 @@ struct ExchangeReport: BitwiseCopyable {
         server.httpVersion = overHTTP2 ? .http2 : head.minorVersion == 0 ? .http10 : .http11
         server.upstream = route?.context.use { $0.upstream?.number } ?? 0
         if let minted = facts.mintedRequestID {
-            setTexts(head, bytes, requestID: minted.span, userAgent: facts.userAgent)
+            let text = InlineArray<36, UInt8> { minted.write(into: &$0) }
+            setTexts(head, bytes, requestID: text.span, userAgent: facts.userAgent)
         } else {
             setTexts(head, bytes, requestID: bytes.extracting(facts.requestID.range), userAgent: facts.userAgent)
         }

@@ -15,17 +15,16 @@ extension Exchange {
     func acquire(for downstream: DownstreamConnection, route: RouteContext, headIsParsed: Bool) {
         guard let target = route.target else { return reply(.noAddress, to: downstream) }
         switch target.use({ $0.acquire(wish) }) {
-        case .idle(let connection):
+        case .ready(let connection):
             connection.use {
                 adopt($0, isReused: $0.useCount > 0)
                 sendRequest(downstream, $0, route, headIsParsed: headIsParsed)
             }
-        case .ready(let connection):
-            adopt(connection, isReused: connection.useCount > 0)
-            sendRequest(downstream, connection, route, headIsParsed: headIsParsed)
         case .connecting(let connection):
-            adopt(connection, isReused: false)
-            connection.setDeadline(milliseconds: target.object.settings.connectMilliseconds)
+            connection.use {
+                adopt($0, isReused: false)
+                $0.setDeadline(milliseconds: target.object.settings.connectMilliseconds)
+            }
         case .failed(let error, let pool):
             if let pool {
                 wish.avoids = pool.id
@@ -41,7 +40,7 @@ extension Exchange {
     }
 
     private func adopt(_ connection: UpstreamConnection, isReused: Bool) {
-        worker.metrics.upstreamConnection(isReused: isReused)
+        worker.gotConnection(isReused: isReused)
         attach(connection)
         connection.exchange = self
         wish.avoids = connection.endpointID
@@ -151,7 +150,7 @@ extension Exchange {
             }
         }
         let fits = upstream.output.append {
-            var lines = HeadLines()
+            var lines = SentLines()
             return writeHead(
                 downstream, from: downstream.input, toStream: false, route: route, lines: &lines, into: &$0)
         }
@@ -162,7 +161,7 @@ extension Exchange {
     /// - Returns: whether it had room.
     private func writeHead(
         _ downstream: DownstreamConnection, from input: borrowing Buffer, toStream: Bool, route: RouteContext,
-        lines: inout HeadLines, into out: inout OutputSpan<UInt8>
+        lines: inout SentLines, into out: inout OutputSpan<UInt8>
     ) -> Bool {
         let listener = downstream.listener
         let needed =

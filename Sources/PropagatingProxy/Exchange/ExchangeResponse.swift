@@ -10,7 +10,8 @@ extension Exchange {
         for _ in 0..<Self.turnLimit {
             if !flags.contains(.responseBegun) {
                 guard readHead(downstream, upstream) else { return }
-                continue
+                guard hasPassedWhole(downstream) else { continue }
+                return responseEnded(downstream, upstream)
             }
             var skipped = 0
             let outcome = Pump.run(
@@ -30,6 +31,12 @@ extension Exchange {
             }
         }
         upstream.resumeSoon()
+    }
+
+    /// Whether a response has gone to the kernel with its head, as most do.
+    private func hasPassedWhole(_ downstream: DownstreamConnection) -> Bool {
+        flags.contains(.responseBegun) && responseRelay.isComplete && downstream.output.isEmpty
+            && !flags.contains(.isTunnel)
     }
 
     /// Reads more of the response; `false` when it must be waited for or has ended.
@@ -119,10 +126,18 @@ extension Exchange {
     private func take(
         _ received: ResponseHead, _ downstream: DownstreamConnection, _ upstream: UpstreamConnection
     ) -> Bool {
-        var response = received
-        if let stream = upstream.lentStream, stream.use(\.endedWithHead) {
-            response.endWithHead(saysLength: !downstream.hasStream)
+        guard let stream = upstream.lentStream, stream.use(\.endedWithHead) else {
+            return takeSettled(received, downstream, upstream)
         }
+        var response = received
+        response.endWithHead(saysLength: !downstream.hasStream)
+        return takeSettled(response, downstream, upstream)
+    }
+
+    /// How far the body reaches is known.
+    private func takeSettled(
+        _ response: ResponseHead, _ downstream: DownstreamConnection, _ upstream: UpstreamConnection
+    ) -> Bool {
         if triesLeft > 0 || flags.contains(.replayable) {
             if response.status >= 200, retryInstead(of: response, downstream, upstream) { return false }
             releaseRetained(downstream)
@@ -150,9 +165,15 @@ extension Exchange {
             noteReceived(response: upstream.input.count - Int(response.length), in: upstream.input)
         }
         responseRelay = BodyRelay(
-            response.framing, streamGoesOn: goesOn(upstream.lentStream),
+            response.framing, streamGoesOn: goesOn(upstream.lentStream) && !isAtHand(upstream),
             to: toStream ? .stream : changes.writesChunks ? .chunks : .plain)
         return passHead(response, changes, downstream, upstream)
+    }
+
+    /// Whether the response has been taken to its end, with no trailers behind it: that end need not be read by itself.
+    private func isAtHand(_ upstream: UpstreamConnection) -> Bool {
+        guard !flags.contains(.isGRPC), let stream = upstream.lentStream else { return false }
+        return stream.use(\.isTakenWhole)
     }
 
     private func takeInterim(
@@ -245,7 +266,7 @@ extension Exchange {
     }
 
     private func writeHead(
-        _ response: ResponseHead, addsVia: Bool, from input: borrowing Buffer, lines: inout HeadLines,
+        _ response: ResponseHead, addsVia: Bool, from input: borrowing Buffer, lines: inout SentLines,
         into out: inout OutputSpan<UInt8>
     ) -> Bool {
         guard out.freeCapacity >= Int(response.length) + ResponseWriter.addedByteCount else { return false }

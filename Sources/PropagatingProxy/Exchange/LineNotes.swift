@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 import HTTP1
+import HTTP2
 import Propagation
 
 /// Notes where the lines are that a writer adds to a head, if its receiver wants to know: a stream does.
@@ -17,8 +18,8 @@ struct LineNotes: BitwiseCopyable {
 
     /// It has been, as the field's name, a colon, a space and the value.
     @inline(__always)
-    func end(_ kind: FieldKind, _ lines: inout HeadLines, _ out: borrowing OutputSpan<UInt8>) {
-        if isWanted { lines.append(kind, name: start, count: kind.name.utf8CodeUnitCount, end: out.count) }
+    func end(_ kind: FieldKind, _ lines: inout SentLines, _ out: borrowing OutputSpan<UInt8>) {
+        if isWanted { lines.append(kind, from: start, to: out.count) }
     }
 }
 
@@ -37,7 +38,7 @@ extension FieldKind {
     }
 }
 
-extension HeadLines {
+extension SentLines {
     /// Notes a received line that is copied.
     @inline(__always)
     mutating func append(_ field: FieldTable.Field, movedBy shift: Int) {

@@ -43,6 +43,7 @@ enum Pump {
                         sink.awaitWritable()
                         return .blocked
                     }
+                    if relay.isComplete { return .finished }
                 case .wouldBlock:
                     sink.awaitWritable()
                     return .blocked

@@ -8,7 +8,7 @@ import Propagation
 struct RequestFacts: BitwiseCopyable {
     let extracted: Extracted
     /// Minted when the received `x-request-id` is absent or not acceptable.
-    private(set) var mintedRequestID: RequestIDText?
+    private(set) var mintedRequestID: RequestID?
     /// Ranges into the head; empty when absent.
     private(set) var requestID = ByteRange.empty
     private(set) var userAgent = ByteRange.empty
@@ -25,7 +25,7 @@ struct RequestFacts: BitwiseCopyable {
     ) {
         let isTrusted = downstream.isTrusted
         var forwardedByteCount = 0
-        var extraction = Extraction(formats: listener.tracing.extract)
+        worker.extraction.begin(formats: listener.tracing.extract)
         worker.traceState.reset()
         // An outsider's other fields are looked at too.
         var next = isTrusted ? fields.firstNotable : 0
@@ -56,7 +56,7 @@ struct RequestFacts: BitwiseCopyable {
             case .via: if HopCount.loops(via: bytes.extracting(field.value.range)) { loops = true }
             case .b3, .b3TraceID, .b3SpanID, .b3ParentSpanID, .b3Sampled, .b3Flags, .traceparent, .tracestate:
                 let value = bytes.extracting(field.value.range)
-                _ = extraction.offer(name: bytes.extracting(field.name.range), value: value)
+                _ = worker.extraction.offer(name: bytes.extracting(field.name.range), value: value)
                 fields.markRemoved(index)
                 if field.kind == .tracestate { worker.traceState.offer(value) }
             case .other where !isTrusted:
@@ -64,9 +64,13 @@ struct RequestFacts: BitwiseCopyable {
             default: break
             }
         }
-        extracted = extraction.finish(trust: listener.trust)
-        if !extracted.keepsTracestate { worker.traceState.reset() }
-        if requestID.isEmpty { mintedRequestID = RequestIDText(random: &worker.random) }
+        if worker.extraction.isEmpty {
+            extracted = Extracted()
+        } else {
+            extracted = worker.extraction.finish(trust: listener.trust)
+            if !extracted.keepsTracestate { worker.traceState.reset() }
+        }
+        if requestID.isEmpty { mintedRequestID = RequestID(random: &worker.random) }
         worker.surplusForwardedCount = 0
         if forwardedByteCount > ForwardedList.harmlessByteCount {
             lookAtForwarded(bytes, fields: fields, from: downstream, worker: worker)

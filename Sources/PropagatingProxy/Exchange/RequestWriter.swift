@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 import EventLoop
 import HTTP1
+import HTTP2
 import Propagation
 
 /// Writes the request head that goes upstream: the received field lines in their order and
@@ -20,7 +21,7 @@ enum RequestWriter {
     static func write(
         _ bytes: Span<UInt8>, head: RequestHead, fields: borrowing FieldTable, route: RouteContext,
         downstream: DownstreamConnection, toStream: Bool, listener: ListenerContext, trace: TraceContext,
-        requestID: RequestIDText?, traceState: borrowing TraceState, lines: inout HeadLines,
+        requestID: RequestID?, traceState: borrowing TraceState, lines: inout SentLines,
         into out: inout OutputSpan<UInt8>
     ) {
         var notes = LineNotes(isWanted: toStream)
@@ -73,7 +74,7 @@ enum RequestWriter {
         if let requestID {
             notes.begin(out)
             out.write("x-request-id: ")
-            out.write(requestID.span)
+            requestID.write(into: &out)
             out.write("\r\n")
             notes.end(.requestID, &lines, out)
         }
@@ -83,7 +84,7 @@ enum RequestWriter {
 
     private static func writeTrace(
         _ trace: TraceContext, _ formats: FormatList, _ traceState: borrowing TraceState, _ notes: inout LineNotes,
-        _ lines: inout HeadLines, into out: inout OutputSpan<UInt8>
+        _ lines: inout SentLines, into out: inout OutputSpan<UInt8>
     ) {
         guard notes.isWanted else {
             Injection.write(trace, formats: formats, into: &out)
@@ -129,7 +130,7 @@ enum RequestWriter {
     // bounded: a run goes from line to line, in the order of the bytes
     private static func writeFields(
         _ bytes: Span<UInt8>, from start: Int, fields: borrowing FieldTable, route: RouteContext,
-        _ notes: LineNotes, _ lines: inout HeadLines, into out: inout OutputSpan<UInt8>
+        _ notes: LineNotes, _ lines: inout SentLines, into out: inout OutputSpan<UInt8>
     ) -> Bool {
         guard fields.count > 0 else { return false }
         var run = start
@@ -189,7 +190,7 @@ enum RequestWriter {
 
     private static func writeForwarded(
         _ bytes: Span<UInt8>, head: RequestHead, fields: borrowing FieldTable, downstream: DownstreamConnection,
-        _ notes: inout LineNotes, _ lines: inout HeadLines, into out: inout OutputSpan<UInt8>
+        _ notes: inout LineNotes, _ lines: inout SentLines, into out: inout OutputSpan<UInt8>
     ) {
         let policy = downstream.forwardedPolicy
         guard policy != .off else { return }
@@ -266,22 +267,5 @@ enum RequestWriter {
 
     private static func writePeer(_ peer: borrowing IPText, into out: inout OutputSpan<UInt8>) {
         if peer.isEmpty { out.write("unknown") } else { out.write(peer.span) }
-    }
-}
-
-/// A minted request id: 36 bytes of lower-case UUID.
-struct RequestIDText: BitwiseCopyable {
-    private var bytes = InlineArray<36, UInt8>(repeating: 0)
-
-    init(random: inout some RandomNumberGenerator) {
-        let text = InlineArray<36, UInt8> { (out: inout OutputSpan<UInt8>) in
-            RequestID.write(random: &random, into: &out)
-        }
-        bytes = text
-    }
-
-    var span: Span<UInt8> {
-        @_lifetime(borrow self)
-        borrowing get { bytes.span }
     }
 }

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 import EventLoop
 import HTTP1
+import HTTP2
 
 /// Writes the response head that goes downstream, when the received one cannot go as it is.
 enum ResponseWriter {
@@ -27,7 +28,7 @@ enum ResponseWriter {
     /// Writes a head for a stream, whose connection needs to be told nothing.
     static func write(
         _ bytes: Span<UInt8>, head: ResponseHead, fields: borrowing FieldTable, addsVia: Bool,
-        lines: inout HeadLines, toStream out: inout OutputSpan<UInt8>
+        lines: inout SentLines, toStream out: inout OutputSpan<UInt8>
     ) {
         var notes = LineNotes(isWanted: true)
         if !head.needsRewrite {

@@ -22,6 +22,8 @@ final class RouteTable {
     private static let exactSpace = 0
     private static let suffixSpace = 1
 
+    /// The route of every request: the only one there is, and it asks for nothing. Most listeners have such a one.
+    let onlyRoute: Int?
     private let conditions: RouteConditions
     /// Groups are the routes with one and the same host pattern; group 0 is that of any host.
     private let hosts: TextIndex
@@ -38,6 +40,7 @@ final class RouteTable {
     /// - Parameter routes: of one listener, in file order.
     // bounded: groups and numbers are places in members and routes
     init(routes: [Configuration.Route]) {
+        onlyRoute = routes.count == 1 && routes[0].match == Configuration.Match() ? 0 : nil
         conditions = RouteConditions(routes)
         var hosts = TextIndex(capacity: routes.count { $0.match.host != nil })
         var members: [[Int]] = [[]]

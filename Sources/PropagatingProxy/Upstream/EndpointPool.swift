@@ -82,16 +82,17 @@ final class EndpointPool {
     /// An idle connection or a new one, as far as the upstream's bounds allow.
     func take(_ wish: Wish) -> Upstream.Acquisition {
         if speaksHTTP2 { return takeStream() }
-        if !wish.isFresh, let connection = takeIdle() { return .idle(connection) }
+        if !wish.isFresh, let connection = takeIdle() { return .ready(connection) }
         if !capacity.mayOpen {
             // Idle connections of other endpoints hold what this one lacks.
             if !wish.isFresh, wish.hash == 0, let connection = capacity.takeIdle(except: self) {
-                return .idle(connection)
+                return .ready(connection)
             }
             guard capacity.makeRoom() else { return .full }
         }
         switch connect() {
-        case .success(let connection): return connection.isConnecting ? .connecting(connection) : .ready(connection)
+        case .success(let connection):
+            return connection.isConnecting ? .connecting(Lent(connection)) : .ready(Lent(connection))
         case .failure(let error): return .failed(error, pool: self)
         }
     }

@@ -22,9 +22,9 @@ extension EndpointPool {
         }
     }
 
-    private func taken(_ connection: UpstreamConnection) -> Upstream.Acquisition {
+    private func taken(_ connection: Lent<UpstreamConnection>) -> Upstream.Acquisition {
         streamTaken()
-        return connection.isConnecting ? .connecting(connection) : .ready(connection)
+        return connection.use(\.isConnecting) ? .connecting(connection) : .ready(connection)
     }
 
     /// An exchange has a stream.

@@ -33,14 +33,14 @@ extension EndpointPool {
         guard speaksHTTP2 else { return connection.connected(errno: 0) }
         guard let exchange = connection.exchange, let descriptor = connection.handOver() else { return }
         if let stream = openStream(over: descriptor, link) {
-            exchange.upstreamContinues(on: stream)
+            exchange.upstreamContinues(on: stream.object)
         } else {
             exchange.connectFailed(.outOfBuffers)
         }
         closeSocket(connection)
     }
 
-    private func openStream(over descriptor: consuming Descriptor, _ link: TLSLink) -> UpstreamConnection? {
+    private func openStream(over descriptor: consuming Descriptor, _ link: TLSLink) -> Lent<UpstreamConnection>? {
         guard case .success(let session) = addSession(descriptor, link, state: .open), let stream = session.openStream()
         else { return nil }
         streamTaken()

@@ -20,8 +20,8 @@ final class HTTP2Upstream: HTTP2Connection {
     /// Streams taken before the connection stood.
     private var waiting: [UpstreamConnection] = []
     private(set) var servedCount = 0
-    /// For streams to come; as many as were open at once.
-    private var spare: [UpstreamConnection] = []
+    /// For streams to come; as many as were open at once. Each is its own until this connection has closed.
+    private var spare: [Lent<UpstreamConnection>] = []
     private var idleDeadlineRuns = false
 
     init(
@@ -48,25 +48,27 @@ final class HTTP2Upstream: HTTP2Connection {
     /// Of its TLS, for spans.
     var security: SpanSecurity { SpanSecurity(tls) }
 
-    func openStream() -> UpstreamConnection? {
+    func openStream() -> Lent<UpstreamConnection>? {
         guard isOpen, let stream = session.open() else { return nil }
         let connection = connection(for: stream)
-        if isConnecting { waiting.append(connection) }
+        if isConnecting { waiting.append(connection.object) }
         servedCount += 1
         idleDeadlineRuns = false
         return connection
     }
 
-    private func connection(for stream: Lent<HTTP2Stream>) -> UpstreamConnection {
+    private func connection(for stream: Lent<HTTP2Stream>) -> Lent<UpstreamConnection> {
         guard let connection = spare.popLast() else {
-            return UpstreamConnection(stream, of: self, isConnecting: isConnecting, pool: pool, buffers: buffers)
+            let made = UpstreamConnection(stream, of: self, isConnecting: isConnecting, pool: pool, buffers: buffers)
+            made.own()
+            return Lent(made)
         }
-        connection.reuse(for: stream, isConnecting: isConnecting)
+        connection.use { $0.reuse(for: stream, isConnecting: isConnecting) }
         return connection
     }
 
     func keep(_ connection: UpstreamConnection) {
-        if isOpen { spare.append(connection) }
+        if isOpen { spare.append(Lent(connection)) } else { connection.disown() }
     }
 
     override var mayTakeMore: Bool { super.mayTakeMore && !isConnecting }
@@ -156,6 +158,7 @@ final class HTTP2Upstream: HTTP2Connection {
     private func leavePool() { pool.sessionLeft(self) }
 
     override func ended() {
+        for connection in spare { connection.use { $0.disown() } }
         spare.removeAll()
         leavePool()
     }

@@ -4,12 +4,10 @@ import TLS
 
 /// One upstream of the configuration on one worker: its endpoints' addresses, and the choice among them.
 final class Upstream {
-    /// A connection to send a request on.
+    /// A connection to send a request on. It is its own.
     enum Acquisition {
-        /// Open, and so its own.
-        case idle(Lent<UpstreamConnection>)
-        case ready(UpstreamConnection)
-        case connecting(UpstreamConnection)
+        case ready(Lent<UpstreamConnection>)
+        case connecting(Lent<UpstreamConnection>)
         /// - Parameter pool: the endpoint that was tried, if one was.
         case failed(ProxyError, pool: EndpointPool?)
         /// Nothing more may be in use: the exchange waits in ``Upstream/capacity``.

@@ -29,7 +29,7 @@ final class UpstreamConnection: Socket {
     var stream: HTTP2Stream? { lentStream?.object }
     var hasStream: Bool { lentStream != nil }
     private let session: HTTP2Upstream?
-    /// While it has a socket of its own, from ``own()`` to ``disown()``: whoever else has it counts no reference.
+    /// From ``own()`` to ``disown()``: whoever else has it counts no reference.
     private var itself: UpstreamConnection?
     /// Between a socket of its own and the kernel; `nil` in the clear.
     private let tls: TLSLink?
@@ -98,10 +98,7 @@ final class UpstreamConnection: Socket {
         output.release()
     }
 
-    /// Of an HTTP/2 connection, not a socket of its own.
-    var isStream: Bool { session != nil }
-
-    /// It has been opened: it is there until it is closed.
+    /// It has been opened: it is there until it is closed; one for streams until its HTTP/2 connection has closed, too.
     func own() {
         itself = self
         isKept = true

@@ -93,16 +93,18 @@ final class ListenerContext {
     func route(
         for head: RequestHead, in input: borrowing Buffer, fields: borrowing FieldTable
     ) -> MatchedRoute? {
-        let bytes = input.readable
+        let found = table.onlyRoute ?? match(head, bytes: input.readable, fields: fields)
+        guard let found, let context = routes[found] else { return nil }
+        return MatchedRoute(context: context, number: UInt16(clamping: firstRoute + found))
+    }
+
+    private func match(_ head: RequestHead, bytes: Span<UInt8>, fields: borrowing FieldTable) -> Int? {
         let path = bytes.extracting(head.path.range).extracting(first: Int(head.pathCount))
         // An absolute-form target without a path is the root's, and so is `OPTIONS *` (RFC 9112 §3.2).
         let isRoot = path.isEmpty || path[0] == UInt8(ascii: "*")
         let root: InlineArray<1, UInt8> = [UInt8(ascii: "/")]
-        let index =
-            isRoot
+        return isRoot
             ? match(root.span, head, bytes: bytes, fields: fields) : match(path, head, bytes: bytes, fields: fields)
-        guard let index, let context = routes[index] else { return nil }
-        return MatchedRoute(context: context, number: UInt16(clamping: firstRoute + index))
     }
 
     private func match(

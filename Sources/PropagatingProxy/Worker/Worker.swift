@@ -17,6 +17,8 @@ final class Worker {
     let ring: SpanRing
     /// Scratch: the field lines of the head parsed last.
     var fields = FieldTable()
+    /// Scratch: the trace context of the head parsed last.
+    var extraction = Extraction(formats: [])
     /// Scratch: the `tracestate` of the head parsed last.
     var traceState = TraceState()
     /// Scratch: entries of X-Forwarded-For, in the head parsed last, that are too many to go on.
@@ -290,6 +292,10 @@ final class Worker {
     }
 
     // MARK: Exchanges
+
+    /// An exchange has got a connection to its upstream.
+    @inline(never)  // inlined, it counts a reference to the metrics
+    func gotConnection(isReused: Bool) { metrics.upstreamConnection(isReused: isReused) }
 
     func takeExchange() -> Exchange { spareExchanges.popLast() ?? Exchange(worker: self) }
 

@@ -48,6 +48,19 @@ struct RouteTableTests {
         #expect(try find([Match(path: .regex("/a|/b"))], "/bb") == nil)
     }
 
+    @Test("The only route of a listener is found without a search, if it asks for nothing")
+    func onlyRoute() {
+        #expect(RouteTable(routes: [route(Match())]).onlyRoute == 0)
+        let others: [[Match]] = [
+            [], [Match(), Match()], [prefix("/a")], [exact("/")], [prefix("/", host: .exact(Array("a".utf8)))],
+            [Match(path: .regex("/.*"))], [Match(methods: [Array("GET".utf8)])],
+            [Match(headers: [Configuration.HeaderMatch(name: Array("a".utf8), condition: .present)])],
+        ]
+        for matches in others {
+            #expect(RouteTable(routes: matches.map { route($0) }).onlyRoute == nil)
+        }
+    }
+
     @Test("Between equals the first in the file is taken; a prefix is plain text")
     func fileOrder() throws {
         #expect(try find([prefix("/a"), prefix("/a")], "/apis") == 0)
@@ -182,6 +195,10 @@ struct RouteTableTests {
         #expect(try matches("*/api/v2/spans", "/adapt_x@y/api/v2/spans"))
         #expect(try matches("POST */api/v2/spans", "/x/api/v2/spans", .post))
         #expect(try !matches("POST */api/v2/spans", "/x/api/v2/spans"))
+        let long = "/" + String(repeating: "a", count: 70)
+        #expect(try matches(long, long) && !matches(long, long + "a") && !matches(long, String(long.dropLast())))
+        #expect(try matches("\(long)*", long + "b") && matches("*\(long)", "/b" + long))
+        #expect(try matches("POST \(long)", long, .post) && !matches("POST \(long)", long))
         #expect(PathGlob("health") == nil && PathGlob("post /a") == nil && PathGlob("POST") == nil)
     }
 
