@@ -138,11 +138,11 @@ struct BoundsTests {
         let first = try stage.proxy.connect()
         try first.send(request("GET", "/0"))
         try stage.upstream.waitForHeads()
-        stage.proxy.program.signal(SIGSTOP)
-        let peer = try stage.proxy.connect()
-        try peer.send(request("GET", "/1"))
-        peer.reset()
-        stage.proxy.program.signal(SIGCONT)
+        try stage.proxy.program.whileStopped {
+            let peer = try stage.proxy.connect()
+            try peer.send(request("GET", "/1"))
+            peer.reset()
+        }
         let late = try stage.proxy.connect()
         try late.send(request("GET", "/2"))
         let name = "propagating_proxy_downstream_connections"

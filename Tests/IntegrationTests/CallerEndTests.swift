@@ -57,10 +57,10 @@ struct CallerEndTests {
         try peer.send(acknowledgement + ping)
         _ = try peer.receive(through: Array("pingpong".utf8))
         // Stream 1, END_HEADERS and END_STREAM: GET http / of `a`. It waits in the kernel, the reset behind it.
-        stage.proxy.program.signal(SIGSTOP)
-        try peer.send([0, 0, 6, 1, 5, 0, 0, 0, 1, 0x82, 0x86, 0x84, 0x41, 1, 0x61])
-        peer.reset()
-        stage.proxy.program.signal(SIGCONT)
+        try stage.proxy.program.whileStopped {
+            try peer.send([0, 0, 6, 1, 5, 0, 0, 0, 1, 0x82, 0x86, 0x84, 0x41, 1, 0x61])
+            peer.reset()
+        }
         let (streams, open) = (
             "propagating_proxy_downstream_http2_streams_total", "propagating_proxy_downstream_connections"
         )

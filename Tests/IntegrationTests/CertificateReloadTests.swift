@@ -95,6 +95,7 @@ struct CertificateReloadTests {
         #expect(metrics[Self.reloads, ["result": "failed"]] == 1)
         #expect(metrics["propagating_proxy_tls_reload_failing", ["kind": "listener", "name": "front"]] == 1)
         #expect(try shown(by: proxy) == leaf(of: "server-ecdsa"))
+        proxy.program.waitForOutput { $0.contains("not reloaded") }
         let lines = proxy.log.split(separator: "\n").filter { $0.contains("not reloaded") }
         #expect(lines.count == 1 && lines[0].contains("tls.key") && lines[0].contains("does not belong"))
         try mounted.swap(to: "server-renewed")

@@ -22,6 +22,7 @@ struct HealthCheckTests {
         #expect(try group.comesToUse([0, 1]))
         #expect(try group.metric("upstream_health_changes_total") == 2)
         #expect(try group.metric("upstream_health_checks_total", ["outcome": "failed"]) > 0)
+        group.proxy.program.waitForOutput { $0.contains("endpoint is unhealthy") }
         let lines = group.proxy.log.split(separator: "\n").filter { $0.contains("endpoint is unhealthy") }
         #expect(lines.count == 1, "a change of the verdict is logged once, not each failed check")
         #expect(lines.first?.hasSuffix("endpoint=\(group.endpoints[1].address) reason=\"status 500\"") == true)

@@ -125,10 +125,12 @@ struct IdleRaceTests {
         try peer.send(request())
         _ = try stage.proxy.metrics { $0["propagating_proxy_upstream_connections", ["state": "active"]] == 1 }
         // While the proxy stands still, the connect ends and the bytes come: it sees both at once.
-        stage.proxy.program.signal(SIGSTOP)
-        let accepted = Result { try upstream.acceptWaiting() }
-        try? accepted.get().send("HTTP/1.1 200 OK\r\nContent-Length: 6\r\n\r\npoison")
-        stage.proxy.program.signal(SIGCONT)
+        let accepted = try stage.proxy.program.whileStopped {
+            let accepted = try upstream.acceptWaiting()
+            try accepted.send("HTTP/1.1 200 OK\r\nContent-Length: 6\r\n\r\npoison")
+            return accepted
+        }
+        defer { accepted.close() }
         let response = try peer.receiveResponse()
         #expect(response.status == 502)
         #expect(response.body.text == "the upstream spoke before it was asked\n")

@@ -261,11 +261,11 @@ struct RetryTests {
         let stage = try Self.stage(
             "{ on: [5xx], back_off: { base: 60s, max: 60s } }", route: ", timeouts: { response: 300s }",
             script: Self.answering([503]))
-        stage.proxy.program.signal(SIGSTOP)
-        let peer = try stage.proxy.connect()
-        try peer.send(request())
-        peer.reset()
-        stage.proxy.program.signal(SIGCONT)
+        try stage.proxy.program.whileStopped {
+            let peer = try stage.proxy.connect()
+            try peer.send(request())
+            peer.reset()
+        }
         try stage.upstream.waitForHeads()
         let name = "propagating_proxy_downstream_connections"
         #expect(try stage.proxy.metrics { $0[name] == 0 }[name] == 0)

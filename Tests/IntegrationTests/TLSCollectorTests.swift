@@ -50,7 +50,7 @@ struct TLSCollectorTests {
         let report = try Report(exporter, options: options, tls: try SecureStage.lines(security))
         try report.send(5)
         #expect(try report.collector.spans(10).count == 10)
-        let session = try #require(report.front.sessions.first)
+        let session = try #require(report.front.sessions().first)
         #expect(session.version == (security == .tls12 ? "TLSv1.2" : "TLSv1.3"))
         #expect(session.name == "localhost")
         #expect(session.caller.contains("client") == (security == .mutual))
@@ -65,13 +65,13 @@ struct TLSCollectorTests {
             try report.send()
             _ = try report.collector.spans(2 * count)
         }
-        #expect(report.front.sessions.map(\.resumed) == [false, true, true])
+        #expect(report.front.sessions(3).map(\.resumed) == [false, true, true])
         let kept = try Report(tls: try SecureStage.lines())
         for count in 1...3 {
             try kept.send()
             _ = try kept.collector.spans(2 * count)
         }
-        #expect(kept.front.sessions.count == 1)
+        #expect(kept.front.sessions().count == 1)
     }
 
     @Test(
@@ -115,7 +115,7 @@ struct TLSCollectorTests {
         "The OpenTelemetry Collector takes our spans by mutual TLS, as OTLP and as Zipkin",
         .enabled(if: Tool.find("otelcol", variable: "OTELCOL") != nil, "no otelcol"))
     func openTelemetryCollector() throws {
-        let ports = try (0..<2).map { _ in try Self.freePort() }
+        let ports = try (0..<2).map { _ in try SocketAddress.reserved().port }
         let folder = try TemporaryFolder()
         let pair = try TestCertificates.pair("server")
         let tls =
@@ -149,11 +149,5 @@ struct TLSCollectorTests {
         #expect(metrics["propagating_proxy_spans_exported_total"] == 12, "\(proxy.log)")
         let trace = try #require(try upstream.requests(3)[0]["x-b3-traceid"])
         #expect(server.waitForOutput { $0.components(separatedBy: trace).count > 4 }, "both kinds, two spans each")
-    }
-
-    private static func freePort() throws -> UInt16 {
-        let probe = try FakeUpstream()
-        defer { probe.stop() }
-        return probe.address.port
     }
 }

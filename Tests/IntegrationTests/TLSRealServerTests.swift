@@ -26,9 +26,7 @@ struct TLSRealServerTests {
         let folder = try TemporaryFolder()
         let body = String(decoding: Pattern.bytes(300_000).map { 32 + $0 % 64 }, as: UTF8.self)
         _ = try folder.write(body, to: "file")
-        let probe = try FakeUpstream()
-        let port = probe.address.port
-        probe.stop()
+        let port = try SocketAddress.reserved().port
         let pair = try TestCertificates.pair("server-ecdsa")
         let callers =
             "ssl_client_certificate \(try TestCertificates.anchors); ssl_verify_client on; ssl_verify_depth 3;"

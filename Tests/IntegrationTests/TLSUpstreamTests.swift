@@ -27,7 +27,7 @@ struct TLSUpstreamTests {
             #expect(client["x-b3-traceid"] == server.traceID)
         }
         if let front = stage.front {
-            let session = try #require(front.sessions.first)
+            let session = try #require(front.sessions().first)
             #expect(session.version == (security == .tls12 ? "TLSv1.2" : "TLSv1.3"))
             #expect(session.alpn == (passage == .http2 ? "h2" : "http/1.1"))
             #expect(session.name == nil, "an address is no server name (RFC 6066 §3)")
@@ -52,7 +52,7 @@ struct TLSUpstreamTests {
         let server = try #require(spans.first { $0.kind == .server })
         #expect(server.tags["tls.protocol.version"] == nil)
         #expect(server.tags["url.scheme"] == "http")
-        #expect(stage.front?.sessions.first?.name == "localhost")
+        #expect(stage.front?.sessions().first?.name == "localhost")
     }
 
     @Test("With server_name, that name is asked for and verified in place of the endpoint's")
@@ -60,7 +60,7 @@ struct TLSUpstreamTests {
         let stage = try SecureStage(
             certificate: "other", tls: try SecureStage.lines() + ["server_name: other.test"])
         #expect(try stage.proxy.exchange(request()).status == 200)
-        #expect(stage.front?.sessions.first?.name == "other.test")
+        #expect(stage.front?.sessions().first?.name == "other.test")
     }
 
     @Test("One of allowed_names is enough in place of the host's name, and no other is")
@@ -96,7 +96,7 @@ struct TLSUpstreamTests {
     func resumption(security: UpstreamSecurity) throws {
         let stage = try SecureStage(security, configure: { $0.upstreams["app"]?.append("max_idle: 0") })
         for _ in 0..<3 { #expect(try stage.proxy.exchange(request()).status == 200) }
-        let sessions = try #require(stage.front).sessions
+        let sessions = try #require(stage.front).sessions(3)
         #expect(sessions.map(\.resumed) == [false, true, true])
         #expect(try stage.handshakes("ok") == 1)
         #expect(try stage.handshakes("resumed") == 2)
@@ -151,7 +151,7 @@ struct TLSUpstreamTests {
             #expect(reloaded["propagating_proxy_tls_reloads_total", ["result": "ok"]] == reloads + 1)
             #expect(try stage.proxy.exchange(request()).status == status)
         }
-        #expect(try #require(stage.front).sessions.map(\.resumed) == [false, false])
+        #expect(try #require(stage.front).sessions(2).map(\.resumed) == [false, false])
     }
 
     @Test(

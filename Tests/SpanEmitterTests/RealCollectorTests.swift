@@ -14,15 +14,8 @@ struct RealCollectorTests {
         return Tool.find("java") == nil ? nil : found
     }()
 
-    /// A port nobody listens on at this moment.
-    static func freePort() throws -> Int {
-        let probe = try FakeCollector()
-        defer { probe.stop() }
-        return Int(probe.address.port)
-    }
-
-    static func get(_ port: Int, _ path: String) -> String? {
-        guard let peer = try? Peer(to: .ipv4(port: UInt16(port))) else { return nil }
+    static func get(_ port: UInt16, _ path: String) -> String? {
+        guard let peer = try? Peer(to: .ipv4(port: port)) else { return nil }
         let request = "GET \(path) HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"
         guard let response = try? peer.exchange(request), response.status == 200 else { return nil }
         return response.body.text
@@ -39,7 +32,7 @@ struct RealCollectorTests {
 
     @Test("Zipkin stores the same span from each of its four encodings", .enabled(if: jar != nil))
     func zipkin() throws {
-        let port = try Self.freePort()
+        let port = try SocketAddress.reserved().port
         let server = try RunningProgram(
             try #require(Tool.find("java")), ["-Xmx256m", "-jar", try #require(Self.jar)],
             environment: ["QUERY_PORT": "\(port)"])
@@ -85,7 +78,7 @@ struct RealCollectorTests {
         "The OpenTelemetry Collector reads our OTLP, with kind, status, times and attributes",
         .enabled(if: otelcol != nil))
     func collector() throws {
-        let port = try Self.freePort()
+        let port = try SocketAddress.reserved().port
         let folder = FileManager.default.temporaryDirectory.appendingPathComponent(UUID().uuidString)
         try FileManager.default.createDirectory(at: folder, withIntermediateDirectories: true)
         defer { try? FileManager.default.removeItem(at: folder) }

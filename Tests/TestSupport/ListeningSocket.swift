@@ -8,9 +8,10 @@ final class ListeningSocket: Sendable {
     let address: SocketAddress
     /// -1 once closed: by then the number may be another test's socket.
     private let descriptor: Observed<Int32>
-    /// Bound and never listening: while this object lives, the port of a stopped listener refuses, and the kernel gives
-    /// it to no listener of another test. -1 for a unix socket.
+    /// Bound and never listening: the port of a stopped listener refuses, and the kernel gives it to no listener of another
+    /// test. It is closed only where nothing was stopped; a test may forget this object before the port. -1 for a unix socket.
     private let place: Int32
+    private let stopped = Observed(false)
 
     init(_ wanted: SocketAddress, backlog: Int32 = 1024) throws {
         if case .unix = wanted {
@@ -34,9 +35,9 @@ final class ListeningSocket: Sendable {
         }
     }
 
-    deinit { if place >= 0 { _ = Glibc.close(place) } }
+    deinit { if place >= 0, !stopped.current { _ = Glibc.close(place) } }
 
-    private static func socket(boundTo address: SocketAddress) throws -> Int32 {
+    fileprivate static func socket(boundTo address: SocketAddress) throws -> Int32 {
         let fd = Glibc.socket(address.family, SOCK_STREAM.integer | SOCK_CLOEXEC.integer, 0)
         guard fd >= 0 else { throw SocketError.last("socket") }
         var one: Int32 = 1
@@ -74,6 +75,7 @@ final class ListeningSocket: Sendable {
 
     /// Later connects are refused; the accepting thread ends and closes the socket. Without effect after that.
     func stop() {
+        stopped.change { $0 = true }
         descriptor.change { if $0 >= 0 { _ = shutdown($0, Int32(SHUT_RDWR)) } }
     }
 
@@ -92,5 +94,14 @@ final class ListeningSocket: Sendable {
         case .ipv6: return .ipv6(port: port)
         case .unix: return wanted
         }
+    }
+}
+
+extension SocketAddress {
+    /// A port on loopback for a program that is told where to listen: nobody listens there, and the kernel gives it to no
+    /// test's listener and no connection while this process lives. The program has to set SO_REUSEADDR, as servers do.
+    public static func reserved() throws -> SocketAddress {
+        let place = try ListeningSocket.socket(boundTo: .ipv4(port: 0))
+        return ListeningSocket.bound(place, .ipv4(port: 0))
     }
 }

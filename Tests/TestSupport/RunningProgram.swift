@@ -68,6 +68,27 @@ public final class RunningProgram: Sendable {
         ended.change { if $0 == nil { _ = Glibc.kill(pid, number) } }
     }
 
+    /// Runs the body while the program stands still, so that it sees at once what the body brings about. A signal to stop
+    /// takes each thread when that next would run: one that has been told of half of it by then would go on with that.
+    public func whileStopped<Result>(_ body: () throws -> Result) throws -> Result {
+        signal(SIGSTOP)
+        defer { signal(SIGCONT) }
+        let deadline = Deadline(30)
+        while !everyThreadIsStopped {
+            guard deadline.millisecondsLeft > 0 else { throw SocketError.timeout("program \(pid) does not stop") }
+            usleep(1000)
+        }
+        return try body()
+    }
+
+    private var everyThreadIsStopped: Bool {
+        let threads = (try? FileManager.default.contentsOfDirectory(atPath: "/proc/\(pid)/task")) ?? []
+        return threads.allSatisfy {
+            let text = (try? String(contentsOfFile: "/proc/\(pid)/task/\($0)/stat", encoding: .utf8)) ?? ""
+            return text.drop { $0 != ")" }.hasPrefix(") T")
+        }
+    }
+
     /// Ends it at once and waits for that.
     public func kill() {
         signal(SIGKILL)

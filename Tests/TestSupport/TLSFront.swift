@@ -38,9 +38,11 @@ public final class TLSFront: Sendable {
         address = .ipv4(port: port)
     }
 
-    /// Of the handshakes that ended well, in order.
-    public var sessions: [Session] {
-        program.output.split(separator: "\n").compactMap { line in
+    /// Of the handshakes that ended well, in order, once there are so many: what it printed before it answered may be read
+    /// after the answer.
+    public func sessions(_ least: Int = 1) -> [Session] {
+        program.waitForOutput { $0.split(separator: "\n").count { $0.hasPrefix("session ") } >= least }
+        return program.output.split(separator: "\n").compactMap { line in
             guard line.hasPrefix("session ") else { return nil }
             return try? JSONDecoder().decode(Session.self, from: Data(line.dropFirst("session ".count).utf8))
         }

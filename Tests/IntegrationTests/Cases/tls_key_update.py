@@ -14,12 +14,6 @@ import subprocess
 import time
 
 
-def free_port():
-    with socket.socket() as held:
-        held.bind(("127.0.0.1", 0))
-        return held.getsockname()[1]
-
-
 def say(server, text):
     server.stdin.write(text.encode())
     server.stdin.flush()
@@ -31,7 +25,11 @@ def main():
     parser.add_argument("--key", required=True)
     parser.add_argument("--asks", action="store_true")
     options = parser.parse_args()
-    port = free_port()
+    # Held, though not listened on: nobody else is given the port before openssl has it.
+    place = socket.socket()
+    place.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    place.bind(("127.0.0.1", 0))
+    port = place.getsockname()[1]
     command = ["openssl", "s_server", "-accept", f"127.0.0.1:{port}", "-cert", options.certificate, "-key", options.key,
                "-cert_chain", options.certificate, "-tls1_3", "-naccept", "1"]
     server = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
