@@ -49,19 +49,34 @@ struct OddPathTests {
         }
     }
 
-    @Test("A caller's reset right behind part of its body ends the upstream's exchange at once")
-    func callerResetBehindBytes() throws {
-        let over = Observed(0)
+    @Test(
+        "A caller's reset right behind part of its body ends the exchange at once, known to the upstream or not",
+        arguments: [false, true])
+    func callerResetBehindBytes(isKnown: Bool) throws {
+        let head = "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 100\r\n\r\n"
         let stage = try Stage { exchange in
             _ = try? exchange.peer.receiveToEnd()
-            over.change { $0 += 1 }
             exchange.close()
         }
         for number in 1...5 {
             let peer = try stage.proxy.connect()
-            try peer.send("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 100\r\n\r\nabc")
-            peer.reset()
-            #expect(over.wait(seconds: 5) { $0 >= number || stage.upstream.connectionCount < number })
+            if isKnown {
+                try peer.send(head)
+                try stage.upstream.waitForHeads(number)
+            }
+            try stage.proxy.program.whileStopped {
+                try peer.send(isKnown ? "abc" : head + "abc")
+                peer.reset()
+            }
+            let metrics = try stage.proxy.metrics {
+                $0["propagating_proxy_downstream_connections_total"] == number
+                    && $0["propagating_proxy_downstream_connections"] == 0
+                    && $0["propagating_proxy_upstream_connections", ["state": "active"]] == 0
+            }
+            #expect(metrics["propagating_proxy_downstream_connections_total"] == number)
+            #expect(metrics["propagating_proxy_downstream_connections"] == 0)
+            #expect(metrics["propagating_proxy_upstream_connections", ["state": "active"]] == 0)
+            if isKnown { #expect(stage.upstream.waitUntilIdle()) }
         }
     }
 
