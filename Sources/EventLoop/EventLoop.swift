@@ -10,7 +10,7 @@ public final class EventLoop {
     let wheel: TimerWheel
     private var wheelEvent: UnsafeMutablePointer<event>?
     private var resumption: LoopTimer?
-    /// Tells more sockets of their deadlines, after those that are ready had their turn.
+    /// Tells sockets of their deadlines, after those that are ready had their turn.
     private var expiry: LoopTimer?
     private var resuming: [Socket] = []
     private var endingTurn: [Socket] = []
@@ -36,7 +36,7 @@ public final class EventLoop {
         guard let base = unsafe event_base_new_with_config(config) else { throw .outOfMemory }
         unsafe self.base = base
         // The wheel turns before the sockets of the same pass are served: after a stall they must
-        // not set deadlines from an old time.
+        // not set deadlines from an old time. Deadlines are told after them.
         _ = unsafe event_base_priority_init(base, 2)
         self.wheel = wheel
         let context = unsafe Unmanaged.passUnretained(wheel).toOpaque()
@@ -49,7 +49,7 @@ public final class EventLoop {
         var interval = timeval(tv_sec: 0, tv_usec: TimerWheel.tickMilliseconds * 1000)
         _ = unsafe event_add(event, &interval)
         expiry = try LoopTimer(ownedBy: self) { [unowned wheel] in wheel.tellSome() }
-        wheel.onBacklog = { [unowned self] in expiry?.start(milliseconds: 0) }
+        wheel.onDue = { [unowned self] in expiry?.start(milliseconds: 0) }
     }
 
     /// Fires no sooner than the next pass, so the sockets that are ready now go first.

@@ -7,8 +7,9 @@ import CSystem
 /// in the slot it was filed in and is filed anew when that slot comes up. A deadline fires in
 /// the first tick at or after it, so up to 300 ms late and never early.
 ///
-/// Thousands that are due at once, as after an attack, are told a few at a time: between them the
-/// loop serves sockets that are ready.
+/// What is ready is served before a deadline is told, and may move it: after a stall the answer that
+/// came in time lies beside the deadline that has passed. Thousands that are due at once, as after an
+/// attack, are told a few at a time: between them the loop serves sockets that are ready.
 @safe
 final class TimerWheel {
     static let tickMilliseconds = 100
@@ -76,7 +77,7 @@ final class TimerWheel {
     private var due: [Index] = []
     private var nextDue = 0
     /// Some are due and were not told yet: ``tellSome()`` must be called soon.
-    var onBacklog: () -> Void = {}
+    var onDue: () -> Void = {}
     private var slots = [Index](repeating: -1, count: slotCount)
     private let nanoseconds: () -> UInt64
     private let startNanoseconds: UInt64
@@ -128,7 +129,7 @@ final class TimerWheel {
         file(index)
     }
 
-    /// Brings the wheel up to the present and expires what is due.
+    /// Brings the wheel up to the present and asks for ``tellSome()`` if anything is due.
     func turn() {
         let elapsed = (nanoseconds() - startNanoseconds) / 1_000_000
         let target = UInt32(truncatingIfNeeded: elapsed / UInt64(Self.tickMilliseconds)) + 1
@@ -136,7 +137,7 @@ final class TimerWheel {
             now += 1
             empty(slot: Int(now) % Self.slotCount)
         }
-        if nextDue < due.count { tellSome() }
+        if nextDue < due.count { onDue() }
     }
 
     /// Tells at most ``turnLimit`` sockets that their deadline has passed.
@@ -154,7 +155,7 @@ final class TimerWheel {
             let socket = unsafe entries[index].socket  // what it does may let the table grow
             unsafe socket?.takeUnretainedValue().deadlinePassed()
         }
-        if nextDue < due.count { return onBacklog() }
+        if nextDue < due.count { return onDue() }
         due.removeAll(keepingCapacity: true)
         nextDue = 0
     }

@@ -20,13 +20,19 @@ struct TimerWheelTests {
         return NotingSocket(number: near, on: loop)
     }
 
+    /// Turns the wheel, and tells those that are due without asking first whether they are ready.
+    private func turn() {
+        loop.wheel.turn()
+        loop.wheel.tellSome()
+    }
+
     /// Turns the wheel every so many milliseconds; answers when the socket was told, or `nil`.
     private func fired(_ socket: NotingSocket, within limit: Int, step: Int) -> Int? {
         var passed = 0
         while passed < limit {
             clock.advance(milliseconds: step)
             passed += step
-            loop.wheel.turn()
+            turn()
             if socket.deadlines > 0 { return passed }
         }
         return nil
@@ -37,7 +43,7 @@ struct TimerWheelTests {
         arguments: [1, 99, 100, 101, 1000, 15_000, 51_000, 51_200, 60_000, 200_000], [0, 1, 50, 99])
     func onTime(milliseconds: Int, phase: Int) throws {
         clock.advance(milliseconds: phase)
-        loop.wheel.turn()
+        turn()
         clock.advance(milliseconds: 99)  // the wheel has not turned since
         let socket = socket()
         socket.setDeadline(milliseconds: milliseconds)
@@ -51,17 +57,17 @@ struct TimerWheelTests {
     @Test("A turn that comes late does not make a deadline early")
     func lateTurn() throws {
         clock.advance(milliseconds: 199)
-        loop.wheel.turn()
+        turn()
         clock.advance(milliseconds: 99)
         let socket = socket()
         socket.setDeadline(milliseconds: 100)
         clock.advance(milliseconds: 3)
-        loop.wheel.turn()
+        turn()
         #expect(socket.deadlines == 0)
         clock.advance(milliseconds: 99)
-        loop.wheel.turn()
+        turn()
         clock.advance(milliseconds: 100)
-        loop.wheel.turn()
+        turn()
         #expect(socket.deadlines == 1)
     }
 
@@ -70,7 +76,7 @@ struct TimerWheelTests {
         let socket = socket()
         socket.setDeadline(milliseconds: 500)
         clock.advance(milliseconds: 400)
-        loop.wheel.turn()
+        turn()
         socket.setDeadline(milliseconds: 500)
         #expect(try #require(fired(socket, within: 2000, step: 10)) >= 500)
         #expect(socket.deadlines == 1)
@@ -100,7 +106,7 @@ struct TimerWheelTests {
             return socket
         }
         clock.advance(milliseconds: 180_000)
-        loop.wheel.turn()
+        turn()
         #expect(all.map(\.deadlines) == [1, 1, 1, 1])
     }
 
@@ -120,16 +126,35 @@ struct TimerWheelTests {
         }
         for _ in 0..<6 {
             clock.advance(milliseconds: 100)
-            loop.wheel.turn()
+            turn()
         }
         #expect(sockets.map(\.deadlines).reduce(0, +) == 3)
         #expect(born.allSatisfy { $0.deadlines == 0 })
         for _ in 0..<6 {
             clock.advance(milliseconds: 100)
-            loop.wheel.turn()
+            turn()
         }
         #expect(born.map(\.deadlines) == [1, 1, 1])
         sockets = []
+    }
+
+    @Test("After a stall what is ready is told before the deadline that has passed meanwhile, and may clear it")
+    func readyFirst() {
+        let (near, far) = socketPair()
+        defer { close(far) }
+        let socket = NotingSocket(number: near, on: loop)
+        socket.onReady = { mine, _ in mine.setDeadline(milliseconds: nil) }
+        socket.setDeadline(milliseconds: 100)
+        clock.advance(milliseconds: 10_000)
+        usleep(UInt32(2 * TimerWheel.tickMilliseconds) * 1000)  // the loop's own timer is due, too
+        say("x", to: far)
+        for _ in 0..<5 { loop.runOnce() }
+        #expect(!socket.seen.isEmpty && socket.deadlines == 0)
+        let silent = self.socket()
+        silent.onReady = { mine, _ in mine.onReady = { _, _ in } }
+        silent.setDeadline(milliseconds: 100)
+        clock.advance(milliseconds: 10_000)
+        #expect(drive(loop) { silent.deadlines == 1 })
     }
 
     @Test("Thousands due at once are told a few in each turn, those moved meanwhile not, and others are served between")
@@ -144,7 +169,7 @@ struct TimerWheelTests {
             return socket
         }
         clock.advance(milliseconds: 500)
-        loop.wheel.turn()
+        turn()
         #expect(sockets.count { $0.deadlines > 0 } == limit)
         let waiting = sockets.filter { $0.deadlines == 0 }
         waiting[0].setDeadline(milliseconds: nil)
@@ -188,7 +213,7 @@ struct TimerWheelTests {
                 clock.advance(milliseconds: step)
                 passed += step
                 // The wheel turns at least every 60 ms here, so at most 60 ms more.
-                loop.wheel.turn()
+                turn()
             }
             for index in 0..<40 where sockets[index].deadlines > 0 {
                 sockets[index].deadlines = 0

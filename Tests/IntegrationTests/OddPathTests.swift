@@ -49,6 +49,28 @@ struct OddPathTests {
         }
     }
 
+    @Test("A proxy that stood still takes an answer that came in time for one, and not for a timeout")
+    func stoodStill() throws {
+        let mayAnswer = Observed(false)
+        let hasAnswered = Observed(false)
+        let stage = try Stage(
+            script: { exchange in
+                mayAnswer.wait(seconds: 60) { $0 }
+                try exchange.reply(text: "in time")
+                hasAnswered.change { $0 = true }
+            }, configure: { $0.upstreams["app"]?.append("timeouts: { response: 6s }") })
+        let peer = try stage.proxy.connect()
+        try peer.send(request())
+        try stage.upstream.waitForHeads()
+        try stage.proxy.program.whileStopped {
+            mayAnswer.change { $0 = true }
+            hasAnswered.wait { $0 }
+            usleep(6_500_000)
+        }
+        let response = try peer.receiveResponse()
+        #expect(response.status == 200 && response.body.text == "in time")
+    }
+
     @Test(
         "A caller's reset right behind part of its body ends the exchange at once, known to the upstream or not",
         arguments: [false, true])
