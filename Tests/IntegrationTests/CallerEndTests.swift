@@ -47,7 +47,7 @@ struct CallerEndTests {
                 _ = try exchange.body()
                 _ = try exchange.peer.receive()  // nothing, until the proxy has gone
             },
-            configure: { $0.upstreams["app", default: []].append("timeouts: { response: 60s }") })
+            configure: { $0.upstreams["app", default: []].append("timeouts: { response: 10m }") })
         let peer = try stage.proxy.connect()
         let settings: [UInt8] = [0, 0, 0, 4, 0, 0, 0, 0, 0]
         try peer.send(Array("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n".utf8) + settings)
@@ -66,7 +66,7 @@ struct CallerEndTests {
         )
         let metrics = try stage.proxy.metrics { $0[streams] == 1 && $0[open] == 0 }
         #expect(metrics[streams] == 1 && metrics[open] == 0)
-        #expect(stage.upstream.waitUntilIdle(within: 2))
+        #expect(stage.upstream.waitUntilIdle(), "and not at the response timeout of 10 min")
     }
 
     @Test("A half-close in the middle of a request ends it, and nothing whole reaches the upstream")
@@ -88,14 +88,19 @@ struct CallerEndTests {
         arguments: Moment.allCases)
     func goesAway(moment: Moment) throws {
         let closed = Observed<ContinuousClock.Instant?>(nil)
-        let stage = try Stage { exchange in
-            if moment == .amidTheBody {
-                try exchange.send("HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\nabc")
-            }
-            if moment == .amidTheRequest { _ = try exchange.peer.receive(exactly: 3) }
-            if exchange.peer.isClosed(within: 20) { closed.change { $0 = .now } }
-            exchange.close()
-        }
+        let stage = try Stage(
+            script: { exchange in
+                if moment == .amidTheBody {
+                    try exchange.send("HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\nabc")
+                }
+                if moment == .amidTheRequest { _ = try exchange.peer.receive(exactly: 3) }
+                if exchange.peer.isClosed(within: 60) { closed.change { $0 = .now } }
+                exchange.close()
+            },
+            configure: {  // nothing else ends the exchange
+                $0.listener = ["timeouts: { request_body_idle: 10m, request_body_rate: 0 }"]
+                $0.upstreams["app"]?.append("timeouts: { response: 10m, idle: 10m }")
+            })
         let peer = try stage.proxy.connect()
         let isPost = moment == .amidTheRequest
         try peer.send(isPost ? "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 1000\r\n\r\nabc" : request())
@@ -105,8 +110,8 @@ struct CallerEndTests {
         peer.reset()
         #expect(closed.wait { $0 != nil })
         let took = try #require(closed.current) - start
-        // 100 ms are promised; tests run beside compilers.
-        #expect(took < .seconds(1), "it took \(took)")
+        // 100 ms are promised; tests run beside compilers, and any thread may stand still.
+        #expect(took < .seconds(30), "it took \(took)")
         let spans = try stage.collector.spans(2)
         #expect(Set(spans.map(\.kind)) == [.server, .client])
         for span in spans {
@@ -140,9 +145,16 @@ struct IPv6Tests {
 
     @Test("A listener on [::] takes IPv6 only, and leaves the port of 0.0.0.0 to another")
     func wildcard() throws {
-        let stage = try Stage.configured { $0.address = "[::]:0" }
-        let port = try stage.proxy.address().port
-        #expect(try Peer(to: .ipv6(port: port)).exchange(request()).status == 200)
-        #expect(throws: SocketError.self) { try Peer(to: .ipv4(port: port)) }
+        for _ in 0..<10 {
+            let stage = try Stage.configured { $0.address = "[::]:0" }
+            let port = try stage.proxy.address().port
+            #expect(try Peer(to: .ipv6(port: port)).exchange(request()).status == 200)
+            // That port of IPv4 may be another test's: then with another one.
+            guard let other = try? FakeUpstream(on: .ipv4(port: port), script: { try $0.reply(418) }) else { continue }
+            #expect(try Peer(to: other.address).exchange(request()).status == 418)
+            #expect(stage.proxy.program.isRunning)
+            return
+        }
+        Issue.record("ten times the port of IPv4 was taken")
     }
 }

@@ -7,14 +7,27 @@ import Testing
 struct EjectionTests {
     @Test("Five 5xx in a row eject an endpoint; it returns when its time is over")
     func ejection() throws {
-        let status = Observed(500)
-        let group = try EndpointGroup(2, ["outlier_detection: { base_ejection: 4s, interval: 20ms }"]) {
-            try $1.reply($0 == 1 ? status.current : 200, fields: ["X-Endpoint: \($0)"])
+        // A long ejection is looked at while it lasts, a short one when it is over.
+        let ejected = try EndpointGroup(2, ["outlier_detection: { base_ejection: 10m, interval: 20ms }"]) {
+            try $1.reply($0 == 1 ? 500 : 200, fields: ["X-Endpoint: \($0)"])
+        }
+        #expect(try ejected.statuses(10).filter { $0 == 500 }.count == 5)
+        #expect(try Set(ejected.ask(10)) == [0])
+        let gauge = "upstream_endpoint_ejected"
+        #expect(try ejected.metric(gauge, ["endpoint": "\(ejected.endpoints[1].address)"]) == 1)
+
+        let failures = Observed(5)
+        let group = try EndpointGroup(2, ["outlier_detection: { base_ejection: 500ms, interval: 20ms }"]) {
+            let fails =
+                $0 == 1
+                && failures.change { left in
+                    defer { left = max(0, left - 1) }
+                    return left > 0
+                }
+            try $1.reply(fails ? 500 : 200, fields: ["X-Endpoint: \($0)"])
         }
         #expect(try group.statuses(10).filter { $0 == 500 }.count == 5)
-        #expect(try Set(group.ask(10)) == [0])
-        #expect(try group.metric("upstream_endpoint_ejected", ["endpoint": "\(group.endpoints[1].address)"]) == 1)
-        status.change { $0 = 200 }
+        #expect(try group.waits(until: "upstream_ejections_total", is: 1))
         #expect(try group.waits(for: "upstream_endpoint_ejected", 1, 0))
         #expect(try group.comesToUse([0, 1]))
         #expect(try group.metric("upstream_ejections_total", ["reason": "consecutive_5xx"]) == 1)
@@ -47,7 +60,7 @@ struct EjectionTests {
 
     @Test("An endpoint that refuses connections is ejected, and no request fails for it")
     func refused() throws {
-        let group = try EndpointGroup(2, ["outlier_detection: { max_ejection_percent: 50 }"])
+        let group = try EndpointGroup(2, ["outlier_detection: { max_ejection_percent: 50, base_ejection: 10m }"])
         group.endpoints[1].stop()
         #expect(try group.statuses(40).allSatisfy { $0 == 200 })
         #expect(try group.metric("upstream_ejections_total", ["reason": "consecutive_connect_failures"]) == 1)
@@ -56,25 +69,27 @@ struct EjectionTests {
 
     @Test("Resets, malformed responses and timeouts count as failures")
     func kinds() throws {
-        let count = Observed(0)
-        let group = try EndpointGroup(1, ["outlier_detection: {}", "timeouts: { response: 1s }"]) { _, exchange in
-            switch count.change({
-                $0 += 1; return $0
-            }) {
-            case 1: exchange.reset()
-            case 2: try exchange.send("garbage\r\n\r\n")
-            case 3: _ = exchange.peer.isClosed(within: 20)
-            case 4: try exchange.reply(500)
+        let silent = "{ match: { path: /silent }, upstream: app, timeouts: { response: 300ms } }"
+        let group = try EndpointGroup(1, ["outlier_detection: {}"], routes: [silent]) { _, exchange in
+            switch exchange.head.target {
+            case "/reset": exchange.reset()
+            case "/garbage": try exchange.send("garbage\r\n\r\n")
+            case "/silent": _ = exchange.peer.isClosed(within: 60)
+            case "/500": try exchange.reply(500)
             default: exchange.close()
             }
         }
-        #expect(try group.statuses(5) == [502, 502, 504, 500, 502])
+        for (path, status) in [("/reset", 502), ("/garbage", 502), ("/silent", 504), ("/500", 500), ("/close", 502)] {
+            #expect(try group.proxy.exchange(request("GET", path)).status == status)
+        }
         #expect(try group.waits(until: "upstream_ejections_total", is: 1))
     }
 
     @Test("Of two failing endpoints one is ejected and one is kept, and that is counted")
     func share() throws {
-        let group = try EndpointGroup(4, ["outlier_detection: {}"]) { try $1.reply($0 < 2 ? 500 : 200) }
+        let group = try EndpointGroup(4, ["outlier_detection: { base_ejection: 10m }"]) {
+            try $1.reply($0 < 2 ? 500 : 200)
+        }
         _ = try group.statuses(60)
         let metrics = try group.proxy.metrics()
         #expect(metrics["propagating_proxy_upstream_endpoint_ejected"] == 1)

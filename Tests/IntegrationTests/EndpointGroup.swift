@@ -9,14 +9,16 @@ struct EndpointGroup {
 
     /// - Parameters:
     ///   - lines: of the upstream, such as `balance: least_request`.
+    ///   - routes: that come before the one of all requests.
     ///   - script: gets the endpoint's number.
     init(
-        _ count: Int, workers: Int = 1, _ lines: [String] = [],
+        _ count: Int, workers: Int = 1, _ lines: [String] = [], routes: [String] = [],
         script: @escaping @Sendable (Int, UpstreamExchange) throws -> Void = EndpointGroup.tell
     ) throws {
         endpoints = try (0..<count).map { number in try FakeUpstream { try script(number, $0) } }
         var text = ConfigurationText(upstream: .ipv4(port: 0))
         text.workers = workers
+        text.routes = routes + text.routes
         text.upstreams["app"] = [Self.line(endpoints.map(\.address))] + lines
         proxy = try ProxyProcess(configuration: text.yaml)
     }
@@ -37,7 +39,7 @@ struct EndpointGroup {
     /// Whether requests come to go to these endpoints and no other. A verdict is in the metrics just before the
     /// workers hear of it.
     func comesToUse(_ endpoints: Set<Int?>) throws -> Bool {
-        let deadline = ContinuousClock.now + .seconds(10)
+        let deadline = ContinuousClock.now + .seconds(30)
         while true {
             if try Set(ask(20)) == endpoints { return true }
             if .now > deadline { return false }
@@ -59,7 +61,7 @@ struct EndpointGroup {
     /// Waits until the figure has this value.
     func waits(until name: String, _ labels: [String: String] = [:], is value: Int) throws -> Bool {
         let name = "propagating_proxy_" + name
-        return try proxy.metrics(within: 20) { $0[name, labels] == value }[name, labels] == value
+        return try proxy.metrics { $0[name, labels] == value }[name, labels] == value
     }
 
     func metric(_ name: String, _ labels: [String: String] = [:]) throws -> Int {

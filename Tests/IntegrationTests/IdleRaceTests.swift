@@ -119,7 +119,7 @@ struct IdleRaceTests {
     func spokeFirst() throws {
         let upstream = try FullListener()
         let stage = try Stage.configured {
-            $0.upstreams["app"] = ["endpoints: [\"\(upstream.address)\"]", "timeouts: { connect: 20s }"]
+            $0.upstreams["app"] = ["endpoints: [\"\(upstream.address)\"]", "timeouts: { connect: 10m }"]
         }
         let peer = try stage.proxy.connect()
         try peer.send(request())
@@ -149,7 +149,7 @@ struct IdleRaceTests {
             }
             // The first three wait for each other, so that each has a connection of its own.
             arrived.change { $0 += 1 }
-            arrived.wait(seconds: 10) { $0 >= 3 }
+            arrived.wait(seconds: 50) { $0 >= 3 }
             try exchange.reply(text: "ok")
         }
         let peers = try (0..<3).map { _ in try stage.proxy.connect() }

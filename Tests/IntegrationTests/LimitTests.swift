@@ -41,7 +41,7 @@ struct LimitTests {
     @Test("A full listener leaves the others alone")
     func otherListener() throws {
         let stage = try Stage.configured {
-            $0.listener = ["max_connections: 1"]
+            $0.listener = ["max_connections: 1", "timeouts: { request_head: 60s }"]
             $0.routes = [
                 "{ upstream: app }\n  - name: back\n    address: \"127.0.0.1:0\"\n    routes:\n      - { upstream: app }"
             ]

@@ -84,6 +84,18 @@ struct ConfigurationText {
         upstreams = ["app": ["endpoints: [\"\(upstream)\"]"]]
     }
 
+    /// A thread of the proxy, of an upstream or of the test may stand still for seconds, and these timeouts must not pass
+    /// meanwhile. What a test gives stays; `timeouts: {}` are the product's defaults, and so are those of upstreams with TLS.
+    private static func patient(_ options: [String]) -> [String] {
+        let text = options.joined(separator: "\n")
+        guard !text.contains("tls:"), !text.contains("timeouts: {}") else { return options }
+        let long = [("connect", "60s"), ("response", "60s"), ("pool_idle", "10m")].filter { !text.contains("\($0.0):") }
+            .map { "\($0): \($1)" }.joined(separator: ", ")
+        guard !long.isEmpty else { return options }
+        guard text.contains("timeouts: { ") else { return options + ["timeouts: { \(long) }"] }
+        return options.map { $0.replacing("timeouts: { ", with: "timeouts: { \(long), ") }
+    }
+
     var yaml: String {
         var lines = [
             "service: \(service)", "workers: \(workers)",
@@ -98,7 +110,7 @@ struct ConfigurationText {
         }
         lines += ["upstreams:"]
         for (name, options) in upstreams.sorted(by: { $0.key < $1.key }) {
-            lines += ["  \(name):"] + options.map { "    " + $0 }
+            lines += ["  \(name):"] + Self.patient(options).map { "    " + $0 }
         }
         lines += ["tracing:", "  sampling: \(sampling)"]
         if let mode { lines += ["  mode: \(mode)"] }

@@ -31,7 +31,9 @@ struct TrailersBehindLengthTests {
     private static func frames(of stream: UInt8, from peer: Peer) throws -> [FakeFrame] {
         var bytes: [UInt8] = []
         while true {
-            bytes += try peer.receive()
+            let piece = try peer.receive()
+            guard !piece.isEmpty else { throw SocketError.closed("stream \(stream) has not ended") }
+            bytes += piece
             let frames = FakeFrame.read(bytes).filter { $0.stream == stream && $0.type <= FakeFrame.headers }
             if frames.contains(where: \.endsStream) { return frames }
         }
