@@ -19,7 +19,7 @@ struct TLSCollectorTests {
         ///   - timeout: the exporter's.
         init(
             _ exporter: String = "zipkin", certificate: String = "server-ecdsa", options: [String] = [], tls: [String],
-            timeout: String = "10s",
+            timeout: String = "60s",
             answer: @escaping @Sendable (Int) -> FakeCollector.Answer = { _ in .init() }
         ) throws {
             collector = try FakeCollector(answer: answer)
@@ -31,11 +31,17 @@ struct TLSCollectorTests {
             text.exporters = [
                 "\(exporter): { endpoint: \"\(url)\", flush_interval: 20ms, timeout: \(timeout), \(SecureStage.yaml(tls)) }"
             ]
+            text.allowTime()
             proxy = try ProxyProcess(configuration: text.yaml)
         }
 
         func send(_ count: Int = 1) throws {
             for _ in 0..<count { #expect(try proxy.exchange(request()).status == 200) }
+        }
+
+        /// Where spans are once so many have been recorded, which is after the responses have gone out.
+        func counts(started: Int) throws -> SpanCounts {
+            SpanCounts(try proxy.metrics { SpanCounts($0).started >= started })
         }
     }
 
@@ -86,7 +92,7 @@ struct TLSCollectorTests {
         #expect(report.proxy.program.waitForOutput { $0.contains("TLS failed: \(reason)") }, "\(report.proxy.log)")
         #expect(!report.proxy.log.contains("hush") && !report.proxy.log.contains("api/v2"))
         #expect(report.collector.posts.isEmpty)
-        let spans = SpanCounts(try report.proxy.metrics())
+        let spans = try report.counts(started: 6)
         #expect(spans.queued == 6 && spans.dropped == 0, "\(spans)")
     }
 
@@ -106,7 +112,7 @@ struct TLSCollectorTests {
             tls: try SecureStage.lines(), timeout: "300ms")
         try report.send(3)
         #expect(report.proxy.program.waitForOutput { $0.contains("timed out in the TLS handshake") })
-        #expect(SpanCounts(try report.proxy.metrics()).queued == 6)
+        #expect(try report.counts(started: 6).queued == 6)
         try report.send(3)
         #expect(report.proxy.terminate() == 0)
     }
@@ -135,14 +141,15 @@ struct TLSCollectorTests {
             """, to: "otelcol.yaml")
         let server = try RunningProgram(
             try #require(Tool.find("otelcol", variable: "OTELCOL")), ["--config", file])
-        #expect(server.waitForOutput { $0.contains("Everything is ready") })
+        #expect(server.waitForOutput(seconds: 120) { $0.contains("Everything is ready") })
         let upstream = try FakeUpstream()
         var text = ConfigurationText(upstream: upstream.address)
         let own = SecureStage.yaml(try SecureStage.lines(.mutual))
         text.exporters = [
-            "otlp: { endpoint: \"https://127.0.0.1:\(ports[0])\", flush_interval: 20ms, \(own) }",
-            "zipkin: { endpoint: \"https://localhost:\(ports[1])/api/v2/spans\", flush_interval: 20ms, \(own) }",
+            "otlp: { endpoint: \"https://127.0.0.1:\(ports[0])\", flush_interval: 20ms, timeout: 60s, \(own) }",
+            "zipkin: { endpoint: \"https://localhost:\(ports[1])/api/v2/spans\", flush_interval: 20ms, timeout: 60s, \(own) }",
         ]
+        text.allowTime()
         let proxy = try ProxyProcess(configuration: text.yaml)
         for _ in 0..<3 { #expect(try proxy.exchange(request()).status == 200) }
         let metrics = try proxy.metrics { $0["propagating_proxy_spans_exported_total"] == 12 }

@@ -78,7 +78,8 @@ struct TLSFailureTests {
                 let pair = try TestCertificates.pair(refusal.certificate)
                 own = ["--cert", pair.certificate, "--key", pair.key]
             }
-            let fetch = try TLSCaller.fetch(from: stage.proxy, refusal.curl + own)
+            // In one piece: a second one behind our close would fail, and curl not read on to the alert.
+            let fetch = try TLSCaller.fetch(from: stage.proxy, ["--http1.1"] + refusal.curl + own)
             #expect(fetch.exitStatus != 0 && fetch.status == 0)
             output = fetch.output
         } else {
@@ -107,7 +108,7 @@ struct TLSFailureTests {
         // Other words are no HTTP: nothing is said to them.
         let stranger = try stage.proxy.connect()
         try stranger.send("\u{0}\u{1}\u{2}")
-        #expect(stranger.isClosed())
+        #expect(stranger.isClosed(within: 30))
         try expectHandshakes(stage.proxy, ["not_tls": 2])
         #expect(try TLSCaller.fetch(from: stage.proxy).status == 200)
     }
@@ -127,19 +128,23 @@ struct TLSFailureTests {
 
     @Test("Handshakes that stand still end after their time, and hold nobody up meanwhile")
     func stalled() throws {
-        let stage = try Stage.secured { $0.listener.append("timeouts: { tls_handshake: 2s }") }
+        // Whom they might hold up calls at another port of the same worker, and has more time.
+        let stage = try Stage.secured {
+            $0.listeners["other"] = $0.listener + ["timeouts: { tls_handshake: 60s }"]
+            $0.listener.append("timeouts: { tls_handshake: 2s }")
+        }
         // Silent ones, and ones that stop inside of a ClientHello.
         let peers = try (0..<300).map { number in
             let peer = try stage.proxy.connect()
             if number % 2 == 0 { try peer.send([0x16, 3, 1, 2, 0, 1, 0, 1, 0xFC, 3, 3]) }
             return peer
         }
-        #expect(try TLSCaller.fetch(from: stage.proxy).status == 200)
-        for peer in peers { #expect(peer.isClosed(within: 20)) }
+        #expect(try TLSCaller.fetch(from: stage.proxy, listener: "other").status == 200)
+        for peer in peers { #expect(peer.isClosed(within: 60)) }
         try expectHandshakes(stage.proxy, ["timed_out": 300, "ok": 1])
-        let metrics = try stage.proxy.metrics(within: 10) { $0["propagating_proxy_downstream_connections"] == 0 }
-        #expect(metrics["propagating_proxy_downstream_connections"] == 0)
-        #expect(metrics["propagating_proxy_tls_handshakes_waiting"] == 0)
+        let gauges = ["propagating_proxy_downstream_connections", "propagating_proxy_tls_handshakes_waiting"]
+        let metrics = try stage.proxy.metrics { metrics in gauges.allSatisfy { metrics[$0] == 0 } }
+        for gauge in gauges { #expect(metrics[gauge] == 0) }
     }
 
     @Test(
@@ -177,8 +182,8 @@ struct TLSFailureTests {
         // Records of a handshake message that announces 64 KiB.
         try? peer.send([0x16, 3, 1, 0x3F, 0xFF, 1, 1, 0, 0] + [UInt8](repeating: 3, count: 16_379))
         try? peer.send([0x16, 3, 1, 0x3F, 0xFF] + [UInt8](repeating: 3, count: 16_383))
-        #expect(peer.isClosed(within: 10) || (try? peer.receiveToEnd()) != nil)
-        let metrics = try stage.proxy.metrics(within: 10) { $0["propagating_proxy_tls_handshakes_total"] == 1 }
+        #expect(peer.isClosed(within: 30) || (try? peer.receiveToEnd()) != nil)
+        let metrics = try stage.proxy.metrics { $0["propagating_proxy_tls_handshakes_total"] == 1 }
         let refused = ["hello_too_large", "protocol_error"].map {
             metrics["propagating_proxy_tls_handshakes_total", ["result": $0]]
         }
@@ -195,6 +200,7 @@ struct TLSFailureTests {
             peer.close()
         }
         try expectHandshakes(stage.proxy, ["closed": 2])
+        #expect(stage.proxy.terminate() == 0)  // what it had to say is written by then
         #expect(!stage.proxy.log.contains("handshake failed"))
     }
 

@@ -5,7 +5,7 @@ import Testing
 
 @Suite("Health checks of upstreams with TLS")
 struct TLSProbeTests {
-    private static let often = "interval: 50ms, timeout: 2s, unhealthy_threshold: 1, healthy_threshold: 1"
+    private static let often = "interval: 50ms, timeout: 60s, unhealthy_threshold: 1, healthy_threshold: 1"
     private static let healthy = "propagating_proxy_upstream_endpoint_healthy"
     private static let passed = "propagating_proxy_upstream_health_checks_total"
 
@@ -46,7 +46,7 @@ struct TLSProbeTests {
         let stage = try SecureStage(
             certificate: certificate,
             configure: { $0.upstreams["app"]?.append("health_check: { type: \(kind), \(Self.often) }") })
-        _ = try stage.proxy.metrics { $0[Self.healthy] == 0 }
+        #expect(try stage.proxy.metrics { $0[Self.healthy] == 0 }[Self.healthy] == 0)
         #expect(stage.proxy.program.waitForOutput { $0.contains("reason=\"TLS: \(reason)\"") })
     }
 

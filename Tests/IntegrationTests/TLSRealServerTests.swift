@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
+import Foundation
 import TestSupport
 import Testing
 
@@ -48,16 +49,14 @@ struct TLSRealServerTests {
             """, to: "nginx.conf")
         let nginx = try RunningProgram(try #require(Tool.nginx), ["-p", folder.path, "-c", file])
         defer { nginx.kill() }
+        // It needs a moment to listen.
+        while nginx.isRunning, (try? Peer(to: .ipv4(port: port))) == nil { usleep(20_000) }
         var text = ConfigurationText(upstream: .ipv4(port: port))
         text.upstreams["app"]? += [
-            "protocol: \(setup.upstreamProtocol)", "retry_budget: { min_per_second: 100 }",
+            "protocol: \(setup.upstreamProtocol)",
             SecureStage.yaml(try SecureStage.lines(setup.wantsCertificate ? .mutual : .tls13)),
         ]
-        // nginx may need a moment to listen.
-        text.routes = [
-            "{ match: { prefix: / }, upstream: app, retry: { on: [connect_failure], attempts: 5,"
-                + " back_off: { base: 250ms, max: 1s } } }"
-        ]
+        text.allowTime()
         let proxy = try ProxyProcess(configuration: text.yaml)
         let facts = try proxy.get("/facts").body.text
         #expect(facts == "\(setup.spokenProtocol) \(setup.version) \(setup.wantsCertificate ? "SUCCESS" : "NONE")")

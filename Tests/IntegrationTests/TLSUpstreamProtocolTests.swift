@@ -15,13 +15,15 @@ struct TLSUpstreamProtocolTests {
 
         init(alpn: String, _ options: [String] = []) throws {
             upstream = try FakeUpstream()
-            inner = try ProxyProcess(configuration: ConfigurationText(upstream: upstream.address).yaml)
-            let front = try TLSFront(for: inner.address(), ["--alpn", alpn])
-            self.front = front
-            port = front.address.port
+            var inside = ConfigurationText(upstream: upstream.address)
+            inside.allowTime()
+            inner = try ProxyProcess(configuration: inside.yaml)
+            port = try SocketAddress.reserved().port
+            front = try TLSFront(for: inner.address(), ["--alpn", alpn, "--port", "\(port)"])
             var text = ConfigurationText(upstream: front.address)
             text.upstreams["app", default: []] +=
                 ["protocol: auto", SecureStage.yaml(try SecureStage.lines())] + options
+            text.allowTime()
             proxy = try ProxyProcess(configuration: text.yaml)
         }
 
@@ -80,11 +82,9 @@ struct TLSUpstreamProtocolTests {
 
     @Test("Bounds on connections and waiting requests hold, whatever is agreed on", arguments: ["h2", "http/1.1"])
     func bounds(alpn: String) throws {
-        let chain = try Chain(alpn: alpn, ["max_connections: 2", "max_pending: 100", "timeouts: { pending: 20s }"])
+        let chain = try Chain(alpn: alpn, ["max_connections: 2", "max_pending: 100"])
         for _ in 0..<3 { #expect(try chain.exchangeTogether(20) == Array(repeating: 200, count: 20)) }
-        let open = try chain.proxy.metrics(within: 5) { metrics in
-            metrics["propagating_proxy_upstream_connections"] > 0
-        }
-        #expect(open["propagating_proxy_upstream_connections"] <= 2)
+        let open = try chain.proxy.metrics { $0["propagating_proxy_upstream_connections"] > 0 }
+        #expect((1...2).contains(open["propagating_proxy_upstream_connections"]))
     }
 }

@@ -125,7 +125,7 @@ struct TLSUpstreamTests {
         for _ in 0..<3 {
             #expect(try stage.proxy.exchange(request()).status == 200)
             stage.upstream.closeConnections()
-            #expect(stage.upstream.waitUntilIdle())
+            #expect(stage.upstream.waitUntilIdle(within: 30))
         }
         #expect(try stage.proxy.metrics()["propagating_proxy_upstream_errors_total"] == 0)
     }
@@ -170,6 +170,7 @@ struct TLSUpstreamTests {
         let port = try #require(server.output.firstMatch(of: #/port (\d+)/#).flatMap { UInt16($0.1) })
         var text = ConfigurationText(upstream: .ipv4(port: port))
         text.upstreams["app"]?.append(SecureStage.yaml(try SecureStage.lines()))
+        text.allowTime()
         let proxy = try ProxyProcess(configuration: text.yaml)
         for number in 1...3 {
             #expect(try proxy.exchange(request()).body.text == "\(number)")
@@ -224,6 +225,6 @@ struct TLSUpstreamTests {
         #expect(try peer.exchange(TunnelTests.asking).status == 101)
         try peer.send("hello")
         #expect(try peer.receive(exactly: 5) == Array("hello".utf8))
-        #expect(peer.isClosed())
+        #expect(peer.isClosed(within: 30))
     }
 }

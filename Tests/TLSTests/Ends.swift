@@ -108,7 +108,7 @@ final class Line {
 
     /// Runs until something holds; answers whether it came to hold in time.
     @discardableResult
-    func run(seconds: Double = 10, until condition: () -> Bool) -> Bool {
+    func run(seconds: Double = 60, until condition: () -> Bool) -> Bool {
         let end = Clock.monotonicMicroseconds + UInt64(seconds * 1_000_000)
         while !condition() {
             if Clock.monotonicMicroseconds > end { return false }

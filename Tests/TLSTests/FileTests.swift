@@ -55,8 +55,7 @@ struct FileTests {
             Issue.record("half a key was taken")
         }
         let sealed = try Tool.run(
-            "/usr/bin/openssl", ["pkey", "-aes128", "-passout", "pass:x", "-in", TestCertificates.path("server.key")],
-            within: 10)
+            "/usr/bin/openssl", ["pkey", "-aes128", "-passout", "pass:x", "-in", TestCertificates.path("server.key")])
         #expect(mistake(chain, Array(sealed.1.utf8)) == .encryptedKey)
     }
 

@@ -41,22 +41,31 @@ public final class TLSFront: Sendable {
     /// Of the handshakes that ended well, in order, once there are so many: what it printed before it answered may be read
     /// after the answer.
     public func sessions(_ least: Int = 1) -> [Session] {
-        program.waitForOutput { $0.split(separator: "\n").count { $0.hasPrefix("session ") } >= least }
-        return program.output.split(separator: "\n").compactMap { line in
-            guard line.hasPrefix("session ") else { return nil }
-            return try? JSONDecoder().decode(Session.self, from: Data(line.dropFirst("session ".count).utf8))
+        program.waitForOutput { Self.told("session ", in: $0).count >= least }
+        return Self.told("session ", in: program.output).compactMap {
+            try? JSONDecoder().decode(Session.self, from: Data($0.utf8))
         }
     }
 
     /// Why the others ended, as it sees it.
     public var failures: [String] {
-        program.output.split(separator: "\n").filter { $0.hasPrefix("failure ") }.map { String($0.dropFirst(8)) }
+        Self.told("failure ", in: program.output)
     }
 
     /// Waits for so many failures.
     public func waitForFailures(_ count: Int = 1) -> Bool {
-        program.waitForOutput { $0.split(separator: "\n").count { $0.hasPrefix("failure ") } >= count }
+        program.waitForOutput { Self.told("failure ", in: $0).count >= count }
     }
 
-    public func stop() { program.kill() }
+    /// What whole lines say behind this beginning; the last one may still be coming.
+    private static func told(_ beginning: String, in output: String) -> [String] {
+        output.split(separator: "\n", omittingEmptySubsequences: false).dropLast()
+            .filter { $0.hasPrefix(beginning) }.map { String($0.dropFirst(beginning.count)) }
+    }
+
+    /// Returns when its port is free.
+    public func stop() {
+        program.kill()
+        _ = program.waitForExit()
+    }
 }

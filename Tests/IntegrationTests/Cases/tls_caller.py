@@ -3,11 +3,11 @@
 """One caller that speaks TLS, step by step, so that it can also end a connection in ways no library does by itself.
 
   tls_caller.py HOST:PORT --ca FILE [--name NAME] [--version 1.2|1.3] [--alpn A,B] [--certificate FILE --key FILE]
-                [--times N] [--request TEXT] [--end keep|half|cut|reset] [--wait SECONDS]
+                [--times N] [--request TEXT] [--end keep|half|cut|reset] [--wait SECONDS] [--least BYTES]
 
 Prints a JSON list with what each of N connections was told; from the second on they resume the session of the one before.
 --request is sent with its backslash escapes read; --end says what the caller does behind it: nothing, close_notify alone,
-FIN without close_notify, or RST. Then it reads to the end of the stream, or for so many seconds.
+FIN without close_notify, or RST. Then it reads to the end of the stream, until it has so many bytes, or for so many seconds.
 """
 
 import argparse
@@ -21,7 +21,7 @@ import time
 
 class Caller:
     def __init__(self, address, context, name, session):
-        self.peer = socket.create_connection(address, timeout=20)
+        self.peer = socket.create_connection(address, timeout=60)
         self.peer.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self.incoming, self.outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
         self.tls = context.wrap_bio(self.incoming, self.outgoing, server_hostname=name, session=session)
@@ -57,10 +57,10 @@ class Caller:
             pass
         self.flush()
 
-    def read(self, seconds):
+    def read(self, seconds, least):
         """All plaintext, and how the stream ended."""
         received, deadline = b"", time.monotonic() + seconds
-        while True:
+        while not least or len(received) < least:
             try:
                 part = self.run(lambda: self.tls.read(65536), deadline)
             except ssl.SSLZeroReturnError:
@@ -76,6 +76,7 @@ class Caller:
             if not part:
                 return received, "close_notify"
             received += part
+        return received, "open"
 
 
 def connect(address, context, options, session):
@@ -101,7 +102,7 @@ def connect(address, context, options, session):
         caller.peer.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         caller.peer.close()
         return told, None
-    received, told["end"] = caller.read(options.wait)
+    received, told["end"] = caller.read(options.wait, options.least)
     told["received"] = received.decode("latin-1")
     session = caller.tls.session
     caller.peer.close()
@@ -120,7 +121,8 @@ def main():
     parser.add_argument("--times", type=int, default=1)
     parser.add_argument("--request", default=r"GET / HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
     parser.add_argument("--end", choices=("keep", "half", "cut", "reset"), default="keep")
-    parser.add_argument("--wait", type=float, default=20)
+    parser.add_argument("--wait", type=float, default=60)
+    parser.add_argument("--least", type=int, default=0)
     parser.add_argument("--pause", type=float, default=0, help="seconds between handshake and request")
     options = parser.parse_args()
     options.request = codecs.decode(options.request, "unicode_escape").encode("latin-1")

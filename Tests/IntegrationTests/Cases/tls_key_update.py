@@ -9,14 +9,22 @@ Prints `port N`. It serves one connection: each request is answered with its num
 """
 
 import argparse
+import array
+import fcntl
 import socket
 import subprocess
+import termios
 import time
 
 
 def say(server, text):
+    """Returns when s_server has read it: a command that it reads together with what was said before is none."""
     server.stdin.write(text.encode())
     server.stdin.flush()
+    unread = array.array("i", [1])
+    while unread[0] and server.poll() is None:
+        fcntl.ioctl(server.stdin.fileno(), termios.FIONREAD, unread)
+        time.sleep(0.001)
 
 
 def main():
