@@ -92,7 +92,7 @@ public final class RunningProgram: Sendable {
     /// Ends it at once and waits for that.
     public func kill() {
         signal(SIGKILL)
-        _ = waitForExit(seconds: 5)
+        _ = waitForExit()
     }
 
     /// Resident memory in KiB; 0 when it has ended.
