@@ -114,7 +114,7 @@ class Proxy:
 
     def get(self, path):
         """From the admin listener: status and text."""
-        connection = http.client.HTTPConnection(*self.admin, timeout=10)
+        connection = http.client.HTTPConnection(*self.admin, timeout=30)
         try:
             connection.request("GET", path)
             response = connection.getresponse()
