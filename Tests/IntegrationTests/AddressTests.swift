@@ -57,7 +57,7 @@ struct AddressTests {
                 outcome.change { $0.finished += 1 }
             }
         }
-        #expect(outcome.wait(seconds: 60) { $0.finished == callers })
+        #expect(outcome.wait(seconds: 300) { $0.finished == callers })
         #expect(outcome.current.wrong.isEmpty, "\(outcome.current.wrong.prefix(5))")
         let spans = try stage.collector.spans(2 * callers * rounds)
         #expect(Set(spans.map(\.id)).count == 2 * callers * rounds)

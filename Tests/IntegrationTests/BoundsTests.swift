@@ -6,20 +6,22 @@ import Testing
 
 @Suite("Bounds of an upstream and the queue before it")
 struct BoundsTests {
-    /// An upstream that answers when told: `turns` counts the answers it may give.
+    /// An upstream that answers when told: `turns` counts the answers it may give. Nothing else ends a wait.
     private static func stage(
         _ bounds: [String], turns: Observed<Int>, closes: Bool = false, further: [SocketAddress] = []
     ) throws -> Stage {
         try Stage {
             exchange in
-            let mayAnswer = turns.wait(seconds: 30) { $0 > 0 }
+            let mayAnswer = turns.wait(seconds: 300) { $0 > 0 }
             guard mayAnswer else { return exchange.reset() }
             turns.change { $0 -= 1 }
             try exchange.reply(fields: closes ? ["Connection: close"] : [], text: exchange.head.target)
             if closes { exchange.close() }
         } configure: { text in
             let endpoints = ([text.upstream] + further).map { "\"\($0)\"" }.joined(separator: ", ")
-            text.upstreams["app"] = ["endpoints: [\(endpoints)]", "timeouts: { pending: 20s }"] + bounds
+            let timeouts = "timeouts: { pending: 10m, response: 10m, pool_idle: 10m }"
+            text.upstreams["app"] = ["endpoints: [\(endpoints)]", timeouts] + bounds
+            text.shutdown = "{ drain_delay: 0s, grace: 10m }"
         }
     }
 
@@ -78,7 +80,7 @@ struct BoundsTests {
             #expect(response.status == 503)
             #expect(response.body.text == "the upstream has as many requests as it may\n")
         }
-        #expect(ContinuousClock.now - start < .seconds(5))
+        #expect(ContinuousClock.now - start < .seconds(30), "those that wait may do so for ten minutes")
         #expect(try pending(stage, "overflow") == 3)
         let replies = try stage.proxy.metrics()[
             "propagating_proxy_local_replies_total", ["reason": "upstream_overflow"]]
@@ -96,10 +98,13 @@ struct BoundsTests {
         let stage = try Self.stage(["max_connections: 1"], turns: turns)
         let quick = try Stage(
             script: { exchange in
-                turns.wait(seconds: 30) { $0 > 0 }
+                turns.wait(seconds: 300) { $0 > 0 }
                 try exchange.reply(text: "ok")
             },
-            configure: { $0.upstreams["app"]?.append("max_connections: 1\n    timeouts: { pending: 200ms }") })
+            configure: {
+                $0.upstreams["app"]?.append("max_connections: 1")
+                $0.upstreams["app"]?.append("timeouts: { pending: 200ms, response: 10m }")
+            })
         let first = try quick.proxy.connect()
         try first.send(request())
         try quick.upstream.waitForHeads()
@@ -185,7 +190,7 @@ struct BoundsTests {
         _ = try queue(stage, ["/1", "/2"])
         stage.proxy.program.signal(SIGTERM)
         // Two signals that are pending at once are one.
-        #expect(stage.proxy.program.waitForOutput(seconds: 20) { $0.contains("draining") })
+        #expect(stage.proxy.program.waitForOutput { $0.contains("draining") })
         #expect(stage.proxy.terminate() == 0)
         turns.change { $0 = 99 }
     }
@@ -195,11 +200,12 @@ struct BoundsTests {
         let turns = Observed(0)
         let stage = try Stage(
             script: { exchange in
-                turns.wait(seconds: 30) { $0 > 0 }
+                turns.wait(seconds: 300) { $0 > 0 }
                 try exchange.reply(text: "ok")
             },
             configure: {
                 $0.workers = 2
+                $0.upstreams["app"]?.append("timeouts: { response: 10m }")
                 $0.upstreams["app"]?.append("max_connections: 3")
                 $0.upstreams["app"]?.append("max_pending: 0")
             })

@@ -15,7 +15,7 @@ struct FaultTests {
         let start = ContinuousClock.now
         #expect(try alone.proxy.exchange(request()).status == 503)
         let took = ContinuousClock.now - start
-        #expect(took >= .seconds(1) && took < .seconds(7), "\(took)")
+        #expect(took >= .seconds(1) && took < .seconds(30), "the kernel would try for two minutes: \(took)")
         let spans = try alone.collector.spans(2)
         #expect(spans.allSatisfy { $0.tags["error"] == "connect_timeout" }, "\(spans)")
         let other = try Stage.configured {
@@ -37,12 +37,12 @@ struct FaultTests {
     @Test("An upstream that takes the request and says nothing is 504 at the response timeout")
     func silence() throws {
         let stage = try Stage(
-            script: { exchange in _ = exchange.peer.isClosed(within: 20) },
+            script: { exchange in _ = exchange.peer.isClosed(within: 600) },
             configure: { $0.upstreams["app"]?.append("timeouts: { response: 500ms }") })
         let start = ContinuousClock.now
         #expect(try stage.proxy.exchange(request()).status == 504)
         let took = ContinuousClock.now - start
-        #expect(took >= .milliseconds(500) && took < .seconds(5), "\(took)")
+        #expect(took >= .milliseconds(500) && took < .seconds(30), "\(took)")
         #expect(stage.upstream.waitUntilIdle())
         #expect(try stage.collector.spans(2).allSatisfy { $0.tags["error"] == "timeout" })
     }
@@ -91,7 +91,7 @@ struct FaultTests {
         let stage = try Stage(
             script: { exchange in
                 try exchange.send("HTTP/1.1 200 OK\r\nContent-Length: 20\r\n\r\nhalf")
-                _ = exchange.peer.isClosed(within: 20)
+                _ = exchange.peer.isClosed(within: 600)
                 exchange.close()
             },
             configure: { $0.upstreams["app"]?.append("timeouts: { idle: 500ms }") })
@@ -131,16 +131,18 @@ struct FaultTests {
 
     @Test("After an early answer the upload is read for a second or 64 KiB, and then the connection ends")
     func earlyAnswerCloses() throws {
-        let stage = try Stage { exchange in
-            try exchange.reply(401, text: "who?")
-            _ = exchange.peer.isClosed(within: 20)
-            exchange.close()
-        }
+        let stage = try Stage(
+            script: { exchange in
+                try exchange.reply(401, text: "who?")
+                _ = exchange.peer.isClosed(within: 600)
+                exchange.close()
+            },
+            configure: { $0.listener = ["timeouts: { request_body_idle: 10m, request_body_rate: 0 }"] })
         let peer = try stage.proxy.connect()
         try peer.send("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 100000000\r\n\r\nbegun")
         let response = try peer.receiveResponse()
         #expect(response.status == 401 && response["connection"]?.lowercased() == "close")
-        #expect(peer.isClosed(within: 8))
+        #expect(peer.isClosed())
         #expect(stage.upstream.waitUntilIdle())
     }
 

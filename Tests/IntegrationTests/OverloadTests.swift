@@ -17,21 +17,21 @@ struct OverloadTests {
         return try Stage(
             script: { exchange in
                 guard exchange.head.target == "/hold" else { return try script(exchange) }
-                mayFill.wait(seconds: 60) { $0 }
+                mayFill.wait(seconds: 600) { $0 }
                 let head = "HTTP/1.1 200 OK\r\nX: "
                 try exchange.send(head + String(repeating: "x", count: (Self.pagesOfOne - 1) * 4096 - head.utf8.count))
-                _ = exchange.peer.isClosed(within: 60)
+                _ = exchange.peer.isClosed(within: 600)
                 exchange.close()
             },
             configure: {
                 $0.further = ["limits: { buffers: 1MiB }"]
-                $0.upstreams["app"]?.append("timeouts: { response: 60s }")
+                $0.listener = ["timeouts: { request_body_idle: 10m, request_body_rate: 0 }"]
+                $0.upstreams["app"]?.append("timeouts: { response: 10m }")
             })
     }
 
     /// Holds about so many pages until the peers are reset.
     private func hold(pages: Int, on stage: Stage) throws -> [Peer] {
-        let before = try stage.proxy.metrics()["propagating_proxy_buffers"]
         let heads = stage.upstream.requests.count
         let peers = try (0..<pages / Self.pagesOfOne).map { _ in
             let peer = try stage.proxy.connect()
@@ -43,7 +43,7 @@ struct OverloadTests {
         let held = peers.count * Self.pagesOfOne
         let metrics = try stage.proxy.metrics {
             $0["propagating_proxy_buffer_bytes"] >= held * 4096
-                && $0["propagating_proxy_buffers"] >= before + 2 * peers.count
+                && $0["propagating_proxy_buffers"] >= 2 * peers.count
         }
         let bytes = metrics["propagating_proxy_buffer_bytes"]
         #expect((held * 4096...(held + 8) * 4096).contains(bytes), "\(bytes / 4096) pages")
@@ -72,12 +72,18 @@ struct OverloadTests {
         #expect(metrics["propagating_proxy_spans_started_total"] == 12, "those of the held requests are still to come")
         #expect(balance(metrics))
         for peer in held { peer.reset() }
-        let after = try stage.proxy.metrics { $0["propagating_proxy_overload_stage"] == 0 }
-        let dropped = after["propagating_proxy_spans_dropped_total", ["reason": "overload"]]
+        _ = try stage.proxy.metrics { $0["propagating_proxy_overload_stage"] == 0 }
         #expect(try peer.exchange(request()).status == 200)
-        let exported = 2 + 2 * held.count + 10 - dropped + 2
+        // How many of the held requests ended before there was room again, nobody knows.
+        let total = 2 + 10 + 2 * held.count + 2
+        let after = try stage.proxy.metrics {
+            $0["propagating_proxy_spans_started_total"] == total && $0["propagating_proxy_spans_queued"] == 0
+        }
+        #expect(after["propagating_proxy_spans_started_total"] == total)
+        #expect(balance(after))
+        let exported = total - after["propagating_proxy_spans_dropped_total", ["reason": "overload"]]
+        #expect(exported >= 4, "those of the first request and of the last")
         #expect(try stage.collector.spans(exported).count == exported)
-        #expect(balance(try stage.proxy.metrics()))
     }
 
     @Test("At 80 % connections end after their response, and idle ones at once")
@@ -91,7 +97,7 @@ struct OverloadTests {
         #expect(response.status == 200)
         #expect(response["connection"] == "close")
         #expect(peer.isClosed())
-        #expect(idle.isClosed(within: 10))
+        #expect(idle.isClosed())
         let metrics = try stage.proxy.metrics { $0["propagating_proxy_overload_stage"] == 2 }
         #expect(metrics["propagating_proxy_overload_stage"] == 2)
         #expect(metrics["propagating_proxy_overload_connections_ended_total"] >= 2)
@@ -117,8 +123,10 @@ struct OverloadTests {
         try begun.send("GET / HT")
         #expect(try begun.receiveResponse().status == 503)
         for peer in held { peer.reset() }
-        let after = try stage.proxy.metrics { $0["propagating_proxy_buffer_bytes"] == 0 }
-        #expect(after["propagating_proxy_buffers"] == 0)
+        let after = try stage.proxy.metrics {
+            $0["propagating_proxy_buffer_bytes"] == 0 && $0["propagating_proxy_buffers"] == 0
+        }
+        #expect(after["propagating_proxy_buffer_bytes"] == 0 && after["propagating_proxy_buffers"] == 0)
         #expect(try stage.proxy.exchange(request()).status == 200)
     }
 
@@ -126,11 +134,12 @@ struct OverloadTests {
     func bodyUnderPressure() throws {
         let go = Observed(false)
         let stage = try stage { exchange in
-            go.wait(seconds: 60) { $0 }
+            go.wait(seconds: 600) { $0 }
             try exchange.reply(body: exchange.body().bytes)
         }
         let body = Pattern.bytes(3_000_000)
         let peer = try stage.proxy.connect()
+        peer.timeout = 120
         try peer.send("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: \(body.count)\r\n\r\n")
         try stage.upstream.waitForHeads()
         let held = try hold(pages: 242, on: stage)
@@ -196,9 +205,11 @@ struct DescriptorTests {
         }
         let (used, took) = (proxy.program.cpuSeconds - before, (ContinuousClock.now - start) / .seconds(1))
         #expect(used < took / 3, "\(used) s of \(took) s")
-        #expect(peers.contains { $0.isClosed(within: 0.01) })
+        var deadline = ContinuousClock.now + .seconds(30)
+        while !peers.contains(where: { $0.isClosed(within: 0.01) }), ContinuousClock.now < deadline {}
+        #expect(ContinuousClock.now < deadline, "nobody was refused")
         for peer in peers { peer.close() }
-        let deadline = ContinuousClock.now + .seconds(15)
+        deadline = ContinuousClock.now + .seconds(60)
         var served = false
         while !served, ContinuousClock.now < deadline {
             served = (try? proxy.exchange(request()).status) == 200
@@ -210,30 +221,33 @@ struct DescriptorTests {
         #expect(metrics["propagating_proxy_downstream_connections_refused_total", ["reason": "descriptors"]] > 0)
         _ = proxy.program.waitForOutput { $0.contains("out of file descriptors") }
         let lines = proxy.log.split(separator: "\n").filter { $0.contains("out of file descriptors") }
-        #expect((1...2).contains(lines.count), "\(lines)")
+        let most = 2 + Int((ContinuousClock.now - start) / .seconds(10))
+        #expect((1...most).contains(lines.count), "\(lines)")
         #expect(proxy.terminate() == 0)
     }
 
     @Test("No descriptor for an upstream connection is 503 with the reason, and no fault of the upstream")
     func upstream() throws {
         let upstream = try FakeUpstream()
-        let proxy = try start(limit: 100, ConfigurationText(upstream: upstream.address))
+        var text = ConfigurationText(upstream: upstream.address)
+        text.routes = ["{ match: { prefix: /app }, upstream: app }"]
+        let proxy = try start(limit: 100, text)
         try proxy.waitUntilReady()
-        let (peer, admin) = (try proxy.connect(), try proxy.connect(to: "admin"))
-        #expect(try peer.exchange(request()).status == 200)
-        #expect(try admin.exchange("GET /ready HTTP/1.1\r\nHost: localhost\r\n\r\n").status == 200)
-        // From now on no number is free below the limit, once the idle connection to the upstream is gone.
-        let held = try openFiles(of: proxy)
-        upstream.closeConnections()
-        let deadline = ContinuousClock.now + .seconds(20)
-        while try openFiles(of: proxy).count == held.count, ContinuousClock.now < deadline { usleep(10_000) }
-        let left = try openFiles(of: proxy)
-        #expect(left.count < held.count)
-        try limit(proxy, to: (0...).first { !left.contains($0) } ?? 0)
-        let refused = try peer.exchange(request())
+        let peer = try proxy.connect()
+        #expect(try peer.exchange(request("GET", "/app")).status == 200)
+        let deadline = ContinuousClock.now + .seconds(30)
+        var refused: Response
+        repeat {
+            upstream.closeConnections()
+            #expect(try peer.exchange(request()).status == 404, "by now the worker has seen that end")
+            // From now on no number is free below the limit, unless an admin connection has been on its way out.
+            let left = try openFiles(of: proxy)
+            try limit(proxy, to: (0...).first { !left.contains($0) } ?? 0)
+            refused = try peer.exchange(request("GET", "/app"))
+            try limit(proxy, to: 100)
+        } while refused.status == 200 && ContinuousClock.now < deadline
         #expect(refused.status == 503 && refused.body.text == "this proxy is out of file descriptors\n")
-        try limit(proxy, to: 100)
-        #expect(try peer.exchange(request()).status == 200)
+        #expect(try peer.exchange(request("GET", "/app")).status == 200)
         let metrics = try proxy.metrics()
         #expect(metrics["propagating_proxy_local_replies_total", ["reason": "out_of_descriptors"]] == 1)
         #expect(metrics["propagating_proxy_upstream_errors_total", ["reason": "out_of_descriptors"]] == 0)

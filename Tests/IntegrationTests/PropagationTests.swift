@@ -154,7 +154,10 @@ struct PropagationTests {
 
     @Test("Join mode shares the caller's span; single-span mode reports one", arguments: ["join", "single"])
     func modes(mode: String) throws {
-        let stage = try Stage.configured { $0.mode = mode }
+        let stage = try Stage.configured {
+            $0.mode = mode
+            $0.shutdown = "{ drain_delay: 0s, flush: 60s }"
+        }
         let sent = b3(try stage.forward(request("GET", "/", Self.b3)).received.head)
         #expect(stage.proxy.terminate() == 0)
         let spans = stage.collector.spans
@@ -173,6 +176,7 @@ struct PropagationTests {
     func sidecar(listener: String) throws {
         let stage = try Stage.configured {
             $0.mode = "sidecar"
+            $0.shutdown = "{ drain_delay: 0s, flush: 60s }"
             $0.listeners = ["out": ["direction: outbound"]]
         }
         #expect(try stage.proxy.exchange(request("GET", "/", Self.b3), listener: listener).status == 200)
@@ -194,6 +198,7 @@ struct PropagationTests {
     func sidecarWithoutUpstream(listener: String) throws {
         let stage = try Stage.configured {
             $0.mode = "sidecar"
+            $0.shutdown = "{ drain_delay: 0s, flush: 60s }"
             $0.listeners = ["out": ["direction: outbound"]]
             $0.upstreams = ["app": ["endpoints: [\"127.0.0.1:1\"]"]]
         }

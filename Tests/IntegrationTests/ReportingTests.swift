@@ -141,8 +141,10 @@ struct ReportingTests {
 
     @Test("A collector that never answers slows no request down")
     func silentCollector() throws {
-        let stage = try Stage()
-        stage.collector.answer { _ in FakeCollector.Answer(delayMilliseconds: 5000) }
+        let stage = try Stage.configured {
+            $0.exporters = $0.exporters.map { $0.replacing("v2-json", with: "v2-json, timeout: 10m") }
+        }
+        stage.collector.answer { _ in FakeCollector.Answer(delayMilliseconds: 600_000) }
         let peer = try stage.proxy.connect()
         var slowest = Duration.zero
         for _ in 0..<300 {
@@ -150,7 +152,7 @@ struct ReportingTests {
             #expect(try peer.exchange(request()).status == 200)
             slowest = max(slowest, ContinuousClock.now - start)
         }
-        #expect(slowest < .seconds(2), "the collector takes 5 s")
+        #expect(slowest < .seconds(30), "the collector takes ten minutes")
     }
 }
 

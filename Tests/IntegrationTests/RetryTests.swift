@@ -6,7 +6,8 @@ import Testing
 
 @Suite("Retries that a route asks for")
 struct RetryTests {
-    /// A stage whose route retries as the flow mapping says, before two upstreams if asked.
+    /// A stage whose route retries as the flow mapping says, before two upstreams if asked. Idle connections last: tests
+    /// count on them.
     private static func stage(
         _ retry: String, budget: String = "{ percent: 100 }", further: SocketAddress? = nil, route: String = "",
         script: @escaping FakeUpstream.Script
@@ -15,7 +16,10 @@ struct RetryTests {
             text.routes = ["{ upstream: app, retry: \(retry)\(route) }"]
             var endpoints = ["\"\(text.upstream)\""]
             if let further { endpoints.append("\"\(further)\"") }
-            text.upstreams["app"] = ["endpoints: [\(endpoints.joined(separator: ", "))]", "retry_budget: \(budget)"]
+            text.upstreams["app"] = [
+                "endpoints: [\(endpoints.joined(separator: ", "))]", "retry_budget: \(budget)",
+                "timeouts: { pool_idle: 10m }",
+            ]
         }
     }
 
@@ -204,9 +208,11 @@ struct RetryTests {
             "{ on: [5xx] }", budget: "{ percent: 20, min_per_second: 0 }", script: Self.answering([503]))
         let peer = try stage.proxy.connect()
         for _ in 0..<50 { #expect(try peer.exchange(request()).status == 503) }
-        #expect(try outcome(stage, "retried") == 10)
-        #expect(try outcome(stage, "budget") == 40)
-        #expect(stage.upstream.requests.count == 60)
+        // Ten, unless the machine takes more than the budget's ten seconds for the fifty.
+        let retried = try outcome(stage, "retried")
+        #expect((1...10).contains(retried))
+        #expect(try outcome(stage, "budget") == 50 - retried)
+        #expect(stage.upstream.requests.count == 50 + retried)
     }
 
     @Test(
@@ -215,14 +221,14 @@ struct RetryTests {
     func perTryTimeout() throws {
         let asked = Observed(0)
         let stage = try Self.stage(
-            "{ on: [reset], per_try_timeout: 200ms, attempts: 5 }", route: ", timeouts: { response: 20s }"
+            "{ on: [reset], per_try_timeout: 2s, attempts: 5 }", route: ", timeouts: { response: 10m }"
         ) {
             exchange in
             let number = asked.change { count in
                 count += 1
                 return count
             }
-            if number <= 2 { _ = exchange.peer.isClosed(within: 20) }
+            if number <= 2 { _ = exchange.peer.isClosed(within: 600) }
             try exchange.reply(text: "\(number)")
         }
         let answer = try #require(Int(try stage.proxy.exchange(request()).body.text))
@@ -230,7 +236,7 @@ struct RetryTests {
         let hanging = try Self.stage(
             "{ on: [reset], per_try_timeout: 200ms, attempts: 5 }", route: ", timeouts: { response: 500ms }"
         ) { exchange in
-            _ = exchange.peer.isClosed(within: 20)
+            _ = exchange.peer.isClosed(within: 600)
         }
         #expect(try hanging.proxy.exchange(request()).status == 504)
         #expect(hanging.upstream.requests.count < 4)
@@ -242,11 +248,11 @@ struct RetryTests {
         let stage = try Self.stage(
             "{ on: [5xx], back_off: { base: 60s, max: 60s } }", route: ", timeouts: { response: 300s }",
             script: Self.answering([503]))
-        for _ in 0..<3 {
+        let (name, retried) = ("propagating_proxy_upstream_retries_total", ["upstream": "app", "outcome": "retried"])
+        for round in 1...3 {
             let peer = try stage.proxy.connect()
             try peer.send(request())
-            #expect(stage.upstream.waitUntilIdle(connections: 1))
-            usleep(20_000)
+            #expect(try stage.proxy.metrics { $0[name, retried] == round }[name, retried] == round)
             peer.reset()
         }
         #expect(

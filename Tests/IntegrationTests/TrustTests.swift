@@ -85,10 +85,10 @@ struct TrustTests {
         let folder = try TemporaryFolder()
         for (list, kept) in [("[unix]", true), ("[\"0.0.0.0/0\"]", false)] {
             let stage = try Stage.configured {
-                $0.address = "unix:\(folder.path)/in.sock"
+                $0.address = "unix:\(folder.path)/\(kept).sock"
                 $0.listener = ["trusted_cidrs: \(list)"]
             }
-            let peer = try Peer(to: .unix(path: "\(folder.path)/in.sock"))
+            let peer = try Peer(to: .unix(path: "\(folder.path)/\(kept).sock"))
             _ = try peer.exchange(request("GET", "/", ["X-Request-Id: mine"]))
             #expect((try stage.upstream.requests(1)[0]["x-request-id"] == "mine") == kept)
         }
@@ -108,7 +108,11 @@ struct TrustTests {
                 } else {
                     try exchange.reply(text: "ok")
                 }
-            }, configure: { $0.listener = [Self.outsiders] })
+            },
+            configure: {
+                $0.listener = [Self.outsiders]
+                $0.upstreams["app"]?.append("timeouts: { pool_idle: 10m }")
+            })
         #expect(try stage.proxy.exchange(request()).status == 200)
         dying.change { $0 = true }
         let said = b3("X-B3-Flags: 1") + ["X-Forwarded-For: 1.2.3.4"]
