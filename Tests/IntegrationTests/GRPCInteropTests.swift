@@ -100,8 +100,7 @@ struct GRPCInteropTests {
         let driver = try RunningProgram(
             try #require(Tool.python),
             ["-u", "-B", Self.script, "--proxy", "@\(addressFile)", "--case", wanted.name] + options)
-        #expect(driver.waitForOutput(seconds: 60) { $0.contains("upstream-port ") && $0.contains("\n") })
-        let port = try #require(driver.output.firstMatch(of: #/upstream-port (\d+)/#).flatMap { UInt16($0.1) })
+        let port = try driver.printedPort("upstream-port")
         var text = ConfigurationText(upstream: .ipv4(port: port))
         text.workers = 2
         text.upstreams["app", default: []] += ["protocol: http2", "max_requests: 4096"]

@@ -50,8 +50,7 @@ struct GRPCSpanTests {
         let script = "\(Tool.repository)/Tests/IntegrationTests/Cases/grpc_spans.py"
         let driver = try RunningProgram(
             try #require(Tool.python), ["-u", "-B", script, "--proxy", "@\(addressFile)"])
-        #expect(driver.waitForOutput(seconds: 60) { $0.contains("upstream-port ") && $0.contains("\n") })
-        let port = try #require(driver.output.firstMatch(of: #/upstream-port (\d+)/#).flatMap { UInt16($0.1) })
+        let port = try driver.printedPort("upstream-port")
         let collector = try FakeCollector()
         let proxy = try ProxyProcess(configuration: Self.configuration(port, collector).yaml, folder: folder)
         _ = try folder.write("\(proxy.address())\n", to: "address")

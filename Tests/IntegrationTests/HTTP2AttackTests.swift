@@ -34,8 +34,7 @@ struct HTTP2AttackTests {
                 "--target", "@\(folder.path)/address", "--pid", "@\(folder.path)/pid", "--upstream-port", "0",
                 "--json", resultFile,
             ])
-        #expect(driver.waitForOutput { $0.contains("upstream-port ") && $0.contains("\n") })
-        let port = try #require(driver.output.firstMatch(of: #/upstream-port (\d+)/#).flatMap { UInt16($0.1) })
+        let port = try driver.printedPort("upstream-port")
         let proxy = try ProxyProcess(
             configuration: ConfigurationText(upstream: .ipv4(port: port)).yaml, folder: folder)
         _ = try folder.write("\(proxy.address())\n", to: "address")

@@ -29,8 +29,7 @@ struct ReplayTests {
                 "--cases", "\(cases)/h1-cases.json", "--json", resultFile, "--ours", "--trace", "--pieces", "\(pieces)",
                 "--outsider", "@\(outsiderFile)",
             ])
-        #expect(driver.waitForOutput { $0.contains("upstream-port ") && $0.contains("\n") })
-        let port = try #require(driver.output.firstMatch(of: #/upstream-port (\d+)/#).flatMap { UInt16($0.1) })
+        let port = try driver.printedPort("upstream-port")
         var text = ConfigurationText(upstream: .ipv4(port: port))
         text.listeners = ["edge": ["trusted_cidrs: [\"::1/128\"]"]]
         let proxy = try ProxyProcess(configuration: text.yaml, folder: folder)

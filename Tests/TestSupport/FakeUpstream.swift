@@ -64,7 +64,7 @@ public final class FakeUpstream: Sendable {
         }
     }
 
-    public func waitUntilIdle(connections: Int = 0, within seconds: Double = 15) -> Bool {
+    public func waitUntilIdle(connections: Int = 0, within seconds: Double = 30) -> Bool {
         state.wait(seconds: seconds) { $0.open.count <= connections }
     }
 

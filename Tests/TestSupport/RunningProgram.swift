@@ -51,14 +51,29 @@ public final class RunningProgram: Sendable {
     /// Whether the output comes to satisfy this; false as soon as the program has ended without.
     @discardableResult
     public func waitForOutput(seconds: Double = 30, _ holds: (String) -> Bool) -> Bool {
-        text.wait(seconds: seconds) { holds($0) || !isRunning } && holds(output)
+        guard text.wait(seconds: seconds, until: { holds($0) || !isRunning }) else { return false }
+        // That it has ended may be known before its last words are read.
+        if !holds(output), !isRunning { drained.wait { $0 } }
+        return holds(output)
+    }
+
+    /// The port that it prints as a line of its own, behind this word.
+    public func printedPort(_ word: String) throws -> UInt16 {
+        func number(in text: String) -> UInt16? {
+            let whole = text.prefix(upTo: text.lastIndex(of: "\n") ?? text.startIndex)
+            let line = whole.split(separator: "\n").first { $0.hasPrefix("\(word) ") }
+            return line.flatMap { UInt16($0.dropFirst(word.count + 1)) }
+        }
+        waitForOutput(seconds: 60) { number(in: $0) != nil }
+        guard let port = number(in: output) else { throw SocketError.timeout("no line '\(word) …' of \(output)") }
+        return port
     }
 
     /// The exit status, or minus the number of the signal that ended it; nil when it still runs after the time.
     public func waitForExit(seconds: Double = 30) -> Int32? {
         guard ended.wait(seconds: seconds, until: { $0 != nil }) else { return nil }
         // A child of the program may hold the pipe open for longer; its words are not waited for.
-        drained.wait(seconds: 5) { $0 }
+        drained.wait { $0 }
         return ended.current.map { $0 & 0x7f == 0 ? ($0 >> 8) & 0xff : -($0 & 0x7f) }
     }
 
@@ -92,7 +107,7 @@ public final class RunningProgram: Sendable {
     /// Ends it at once and waits for that.
     public func kill() {
         signal(SIGKILL)
-        _ = waitForExit(seconds: 5)
+        _ = waitForExit()
     }
 
     /// Resident memory in KiB; 0 when it has ended.

@@ -18,7 +18,7 @@ public enum TestCertificates {
 
     private static let folder: Result<TemporaryFolder, any Error> = Result {
         let folder = try TemporaryFolder()
-        let (status, output) = try Tool.run("\(Tool.repository)/scripts/make-test-certs", [folder.path], within: 60)
+        let (status, output) = try Tool.run("\(Tool.repository)/scripts/make-test-certs", [folder.path])
         guard status == 0 else { throw SocketError.malformed("make-test-certs: \(output)") }
         // A static value is never released.
         _ = atexit { TestCertificates.remove() }

@@ -13,12 +13,19 @@ import json
 import select
 import socket
 import ssl
+import sys
 import threading
 
 VERSIONS = {"1.2": ssl.TLSVersion.TLSv1_2, "1.3": ssl.TLSVersion.TLSv1_3, "1.1": ssl.TLSVersion.TLSv1_1}
 PIECE = 1 << 16
 BACKLOG = 1 << 20
 """Ciphertext that may wait for the peer before the backend is read no more."""
+
+
+def tell(*words):
+    """A line in one write: printed word by word, those of two threads would mix."""
+    sys.stdout.write(" ".join(map(str, words)) + "\n")
+    sys.stdout.flush()
 
 
 def context(options):
@@ -81,11 +88,11 @@ class Connection:
         subject = [value for part in (self.tls.getpeercert() or {}).get("subject", ()) for _, value in part]
         told = {"version": self.tls.version(), "alpn": self.tls.selected_alpn_protocol(), "name": names.get(self.tls),
                 "resumed": self.tls.session_reused, "caller": subject}
-        print("session", json.dumps(told), flush=True)
+        tell("session", json.dumps(told))
         return True
 
     def failed(self, reason):
-        print("failure", reason, flush=True)
+        tell("failure", reason)
         return False
 
     def relay(self):
@@ -163,7 +170,7 @@ def main():
     made = context(options)
     made.sni_callback = lambda connection, name, _: names.__setitem__(connection, name)
     listener = socket.create_server(("127.0.0.1", options.port), backlog=512)
-    print("port", listener.getsockname()[1], flush=True)
+    tell("port", listener.getsockname()[1])
     held = []
     while True:
         peer, _ = listener.accept()
