@@ -9,7 +9,8 @@ struct FaultTests {
     @Test("A connect that nothing answers is given up after a second; another endpoint gets the request, or it is 503")
     func blackHole() throws {
         let hole = try FullListener()
-        let alone = try Stage.configured { $0.upstreams["app"] = ["endpoints: [\"\(hole.address)\"]"] }
+        let timeouts = "timeouts: { connect: 1s }"
+        let alone = try Stage.configured { $0.upstreams["app"] = ["endpoints: [\"\(hole.address)\"]", timeouts] }
         let start = ContinuousClock.now
         #expect(try alone.proxy.exchange(request()).status == 503)
         let took = ContinuousClock.now - start
@@ -17,7 +18,7 @@ struct FaultTests {
         let spans = try alone.collector.spans(2)
         #expect(spans.allSatisfy { $0.tags["error"] == "connect_timeout" }, "\(spans)")
         let other = try Stage.configured {
-            $0.upstreams["app"] = ["endpoints: [\"\(hole.address)\", \"\($0.upstream)\"]"]
+            $0.upstreams["app"] = ["endpoints: [\"\(hole.address)\", \"\($0.upstream)\"]", timeouts]
         }
         for _ in 0..<2 { #expect(try other.proxy.exchange(request()).status == 200) }
     }

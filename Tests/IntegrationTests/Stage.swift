@@ -98,7 +98,7 @@ struct ConfigurationText {
         }
         lines += ["upstreams:"]
         for (name, options) in upstreams.sorted(by: { $0.key < $1.key }) {
-            lines += ["  \(name):"] + options.map { "    " + $0 }
+            lines += ["  \(name):", "    " + Self.patient(options.joined(separator: "\n    "))]
         }
         lines += ["tracing:", "  sampling: \(sampling)"]
         if let mode { lines += ["  mode: \(mode)"] }
@@ -106,6 +106,14 @@ struct ConfigurationText {
         if !exporters.isEmpty { lines += ["  exporters:"] + exporters.map { "    - " + $0 } }
         lines += ["admin: { address: \"127.0.0.1:0\" }", "log: { level: info, format: text }", "shutdown: \(shutdown)"]
         return (lines + further).joined(separator: "\n") + "\n"
+    }
+
+    /// An upstream's lines with a minute to connect and shake hands in, unless they say otherwise: the usual second is over
+    /// where the proxy, or the upstream in its handshake, stands still for one.
+    private static func patient(_ upstream: String) -> String {
+        guard !upstream.contains("connect: ") else { return upstream }
+        guard upstream.contains("timeouts: { ") else { return upstream + "\n    timeouts: { connect: 60s }" }
+        return upstream.replacing("timeouts: { ", with: "timeouts: { connect: 60s, ")
     }
 }
 

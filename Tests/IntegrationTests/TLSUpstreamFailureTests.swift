@@ -89,7 +89,8 @@ struct TLSUpstreamFailureTests {
         }
         let stage = try SecureStage(
             by: fault.passage, certificate: fault.certificate,
-            options: fault.options + (fault.trustsCallers ? try Self.callers() : []), tls: tls)
+            options: fault.options + (fault.trustsCallers ? try Self.callers() : []), tls: tls,
+            configure: { if fault.status == 504 { $0.upstreams["app"]?.append("timeouts: { connect: 1s }") } })
         let response = try stage.proxy.exchange(request())
         #expect(response.status == fault.status)
         #expect(response.body.text == "TLS to the upstream failed: \(fault.reason)\n")
