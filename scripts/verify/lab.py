@@ -75,7 +75,7 @@ class Proxy:
         self.address = self._listening("front")
         self.start_seconds = time.monotonic() - self.started
         self.admin = self._listening("admin")
-        deadline = time.monotonic() + 10
+        deadline = time.monotonic() + 40
         while self.get("/ready")[0] != 200:
             if time.monotonic() > deadline:
                 raise RuntimeError("not ready:\n" + self.log)
@@ -92,7 +92,7 @@ class Proxy:
     def _listening(self, name):
         pattern = re.compile(r"listening .*name=%s\b.*?address=([0-9.]+):(\d+)|listening .*address=([0-9.]+):(\d+).*name=%s\b"
                              % (name, name))
-        deadline = time.monotonic() + 10
+        deadline = time.monotonic() + 40
         while time.monotonic() < deadline:
             found = pattern.search(self.log)
             if found:
@@ -114,7 +114,7 @@ class Proxy:
 
     def get(self, path):
         """From the admin listener: status and text."""
-        connection = http.client.HTTPConnection(*self.admin, timeout=10)
+        connection = http.client.HTTPConnection(*self.admin, timeout=40)
         try:
             connection.request("GET", path)
             response = connection.getresponse()
