@@ -40,7 +40,7 @@ struct HTTP2AttackTests {
         _ = try folder.write("\(proxy.address())\n", to: "address")
         _ = try folder.write("\(proxy.program.pid)\n", to: "pid")
 
-        #expect(driver.waitForExit(seconds: 500) != nil)
+        #expect(driver.waitForExit(seconds: 1200) != nil)
         let data = try #require(FileManager.default.contents(atPath: resultFile), "\(driver.output.suffix(2000))")
         let verdicts = try JSONDecoder().decode([Verdict].self, from: data)
         for verdict in verdicts where verdict.verdict != "ok" {

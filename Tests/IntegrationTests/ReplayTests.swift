@@ -36,7 +36,7 @@ struct ReplayTests {
         _ = try folder.write("\(proxy.address())\n", to: "address")
         _ = try folder.write("\(proxy.address(of: "edge"))\n", to: "outsider")
 
-        #expect(driver.waitForExit(seconds: 400) != nil)
+        #expect(driver.waitForExit(seconds: 1200) != nil)
         let data = try #require(FileManager.default.contents(atPath: resultFile), "\(driver.output.suffix(2000))")
         let verdicts = try JSONDecoder().decode([Verdict].self, from: data)
         let passed = verdicts.filter { $0.verdict == "ok" }.count
