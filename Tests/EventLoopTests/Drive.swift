@@ -5,7 +5,7 @@ import Glibc
 
 /// Runs the loop until something holds; answers whether it came to hold in time.
 @discardableResult
-func drive(_ loop: EventLoop, seconds: Double = 10, until condition: () -> Bool) -> Bool {
+func drive(_ loop: EventLoop, seconds: Double = 60, until condition: () -> Bool) -> Bool {
     let end = Clock.monotonicMicroseconds + UInt64(seconds * 1_000_000)
     while !condition() {
         if Clock.monotonicMicroseconds > end { return false }
@@ -52,6 +52,21 @@ final class NotingSocket: Socket {
     }
 
     deinit { onEnd() }
+}
+
+/// A port of 127.0.0.1 that refuses, and that the kernel gives to nobody who does not ask for it, while this lives.
+final class HeldPort {
+    let address: SocketAddress
+    private let descriptor: Descriptor
+
+    init() {
+        let number = socket(AF_INET, CInt(SOCK_STREAM.rawValue), 0)
+        descriptor = Descriptor(owning: number)
+        var one: CInt = 1
+        setsockopt(number, SOL_SOCKET, SO_REUSEADDR, &one, socklen_t(MemoryLayout<CInt>.size))
+        _ = SocketAddress(literal: "127.0.0.1", port: 0)!.withPointer { bind(number, $0, $1) }
+        address = SocketAddress.local(of: number)!
+    }
 }
 
 /// A clock that moves when told to.

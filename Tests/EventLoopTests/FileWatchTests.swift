@@ -27,7 +27,7 @@ struct FileWatchTests {
         func look() -> Bool { watch?.watch(paths) ?? false }
 
         /// Whether there is news, which is then old.
-        func hasNews(within seconds: Double = 5) -> Bool {
+        func hasNews(within seconds: Double = 60) -> Bool {
             defer { news = 0 }
             return drive(loop, seconds: seconds) { news > 0 }
         }

@@ -42,7 +42,7 @@ struct NameWatchTests {
 
         reply = .addresses([[10, 0, 0, 2], [10, 0, 0, 1]], seconds: 1)
         watch.start()
-        drive(loop) { server.asked.count == 4 }
+        drive(loop) { server.asked.count >= 4 }
         drive(loop, seconds: 0.05) { false }
         #expect(changes.count == 1)
 

@@ -25,7 +25,7 @@ struct ResolverTests {
             #expect(outcome == nil, "told twice")
             outcome = $0
         }
-        drive(loop, seconds: 20) { outcome != nil }
+        drive(loop) { outcome != nil }
         return outcome
     }
 
@@ -59,9 +59,10 @@ struct ResolverTests {
         let server = try FakeNameServer(on: loop) { _, isSix in
             isSix ? .silence : .addresses([[10, 0, 0, 1]], seconds: 60)
         }
+        let resolver = try resolver(nil, resolvConf: "nameserver \(server.address)\noptions timeout:60\n")
         let start = Clock.monotonicMicroseconds
-        #expect(outcome(try resolver(server), "web.example") == addresses("10.0.0.1", seconds: 60))
-        #expect(Clock.monotonicMicroseconds - start < 1_900_000)
+        #expect(outcome(resolver, "web.example") == addresses("10.0.0.1", seconds: 60))
+        #expect(Clock.monotonicMicroseconds - start < 30_000_000, "it waited for the silent answer")
     }
 
     @Test("A name that does not exist, a failing server and a bad name are failures with a reason")
@@ -142,7 +143,7 @@ struct ResolverTests {
             resolvConf: """
                 nameserver \(server.address)
                 search none.example ns.svc.example. corp.example
-                options ndots:5
+                options ndots:5 timeout:60
                 """)
         #expect(outcome(resolver, "reviews") == addresses("10.0.0.1", seconds: 60))
         #expect(
@@ -174,7 +175,7 @@ struct ResolverTests {
         var resolver: Resolver? = try resolver(server)
         let query = resolver?.resolve("a.example", port: 80) { _ in Issue.record("it was cancelled") }
         query?.cancel()
-        drive(loop) { server.asked.count == 2 }
+        drive(loop) { server.asked.count >= 2 }
         drive(loop, seconds: 0.05) { false }
         resolver?.resolve("b.example", port: 80) { _ in Issue.record("its resolver has ended") }
         resolver = nil

@@ -222,9 +222,8 @@ struct SocketTests {
 
     @Test("A refused connect reports its error once writable")
     func refusedConnect() throws {
-        let any = try #require(SocketAddress(literal: "127.0.0.1", port: 0))
-        let free = try #require(try Listening.open(any, count: 1).first?.address)
-        switch Connecting.start(free) {
+        let held = HeldPort()
+        switch Connecting.start(held.address) {
         case .inProgress(let descriptor):
             let socket = NotingSocket(descriptor, on: loop)
             socket.awaitWritable()
@@ -233,5 +232,6 @@ struct SocketTests {
         case .connected: Issue.record("nobody listens there")
         case .failed(let number): #expect(number == ECONNREFUSED)
         }
+        withExtendedLifetime(held) {}
     }
 }

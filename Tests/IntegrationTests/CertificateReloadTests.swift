@@ -38,7 +38,6 @@ struct CertificateReloadTests {
         var text = ConfigurationText(upstream: .ipv4(port: 9))
         text.routes = ["{ respond: { body: hello } }"]
         text.listener = ["tls: \(tls)"]
-        text.allowTime()
         return try ProxyProcess(configuration: text.yaml)
     }
 
@@ -153,7 +152,6 @@ struct CertificateReloadTests {
             "tls: { certificates: [ \(try TestCertificates.pair("server").yaml) ], "
                 + "client_certificates: { ca: \"\(try TestCertificates.anchors)\" } }",
         ]
-        inside.allowTime()
         let inner = try ProxyProcess(configuration: inside.yaml)
         let mounted = try Mounted("client")
         let folder = try TemporaryFolder()
@@ -165,7 +163,6 @@ struct CertificateReloadTests {
         text.upstreams["app"]?.append(
             "tls: { server_name: localhost, ca: \"\(file)\", "
                 + "certificate: \"\(try mounted.path)/tls.crt\", key: \"\(try mounted.path)/tls.key\" }")
-        text.allowTime()
         let outer = try ProxyProcess(configuration: text.yaml)
         /// What the inner proxy says of the certificate it was shown.
         func element() throws -> String {

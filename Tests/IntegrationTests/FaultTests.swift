@@ -146,7 +146,11 @@ struct FaultTests {
         #expect(stage.upstream.waitUntilIdle())
     }
 
-    @Test("A reader that stops is felt by the upstream before 12 MB have gone")
+    /// How much the kernel may hold between two ends that stand still: two receive buffers that grew to `tcp_rmem`'s 32 MiB
+    /// and two send buffers of 4 MiB, and some.
+    private static let kernelMost = 100 << 20
+
+    @Test("A reader that stops is felt by the upstream when the kernel's buffers are full, and costs no memory")
     func stoppedReader() throws {
         let sent = Observed(0)
         let stage = try Stage { exchange in
@@ -165,11 +169,12 @@ struct FaultTests {
         // The upstream gives up when one piece has not gone for a second.
         _ = try peer.receiveHead()
         #expect(stage.upstream.waitUntilIdle())
-        #expect(sent.current > 0 && sent.current < 12 << 20, "\(sent.current) bytes went")
+        #expect(sent.current > 0 && sent.current < Self.kernelMost, "\(sent.current) bytes went")
         #expect(stage.proxy.program.residentKiB - before < 1024 || isSanitized)
     }
 
-    @Test("An upstream that stops reading is felt by the caller before 12 MB have gone")
+    @Test(
+        "An upstream that stops reading is felt by the caller when the kernel's buffers are full, and costs no memory")
     func stoppedUpstream() throws {
         let go = Observed(false)
         let stage = try Stage { exchange in
@@ -183,12 +188,12 @@ struct FaultTests {
         let piece = Pattern.bytes(1 << 16)
         var sent = 0
         #expect(throws: SocketError.self) {
-            while sent < 64 << 20 {
+            while sent < 2 * Self.kernelMost {
                 try peer.send(piece)
                 sent += piece.count
             }
         }
-        #expect(sent < 12 << 20, "\(sent) bytes went")
+        #expect(sent < Self.kernelMost, "\(sent) bytes went")
         #expect(stage.proxy.program.residentKiB - before < 1024 || isSanitized)
         go.change { $0 = true }
     }

@@ -50,16 +50,15 @@ struct GRPCSpanTests {
         let script = "\(Tool.repository)/Tests/IntegrationTests/Cases/grpc_spans.py"
         let driver = try RunningProgram(
             try #require(Tool.python), ["-u", "-B", script, "--proxy", "@\(addressFile)"])
-        #expect(driver.waitForOutput(seconds: 60) { $0.contains("upstream-port ") && $0.contains("\n") })
-        let port = try #require(driver.output.firstMatch(of: #/upstream-port (\d+)/#).flatMap { UInt16($0.1) })
+        let port = try driver.printedPort("upstream-port")
         let collector = try FakeCollector()
         let proxy = try ProxyProcess(configuration: Self.configuration(port, collector).yaml, folder: folder)
         _ = try folder.write("\(proxy.address())\n", to: "address")
         #expect(driver.waitForExit(seconds: 120) == 0, "\(driver.output)")
         let spans = try collector.spans(Self.expected.reduce(0) { $0 + ($1.hasClient ? 2 : 1) })
         for expected in Self.expected { try Self.check(expected, spans.filter { $0.name == expected.path }) }
-        let metrics = try proxy.metrics()
         let name = "propagating_proxy_grpc_requests_total"
+        let metrics = try proxy.metrics { $0[name] >= Self.expected.count }
         #expect(metrics[name, ["route": "front/calls", "grpc_status": "OK"]] == 4)
         #expect(metrics[name, ["route": "front/calls", "grpc_status": "DEADLINE_EXCEEDED"]] == 1)
         #expect(metrics[name, ["route": "none", "grpc_status": "UNIMPLEMENTED"]] == 1)

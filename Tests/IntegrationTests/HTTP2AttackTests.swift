@@ -34,14 +34,13 @@ struct HTTP2AttackTests {
                 "--target", "@\(folder.path)/address", "--pid", "@\(folder.path)/pid", "--upstream-port", "0",
                 "--json", resultFile,
             ])
-        #expect(driver.waitForOutput { $0.contains("upstream-port ") && $0.contains("\n") })
-        let port = try #require(driver.output.firstMatch(of: #/upstream-port (\d+)/#).flatMap { UInt16($0.1) })
+        let port = try driver.printedPort("upstream-port")
         let proxy = try ProxyProcess(
             configuration: ConfigurationText(upstream: .ipv4(port: port)).yaml, folder: folder)
         _ = try folder.write("\(proxy.address())\n", to: "address")
         _ = try folder.write("\(proxy.program.pid)\n", to: "pid")
 
-        #expect(driver.waitForExit(seconds: 500) != nil)
+        #expect(driver.waitForExit(seconds: 1200) != nil)
         let data = try #require(FileManager.default.contents(atPath: resultFile), "\(driver.output.suffix(2000))")
         let verdicts = try JSONDecoder().decode([Verdict].self, from: data)
         for verdict in verdicts where verdict.verdict != "ok" {

@@ -29,15 +29,14 @@ struct ReplayTests {
                 "--cases", "\(cases)/h1-cases.json", "--json", resultFile, "--ours", "--trace", "--pieces", "\(pieces)",
                 "--outsider", "@\(outsiderFile)",
             ])
-        #expect(driver.waitForOutput { $0.contains("upstream-port ") && $0.contains("\n") })
-        let port = try #require(driver.output.firstMatch(of: #/upstream-port (\d+)/#).flatMap { UInt16($0.1) })
+        let port = try driver.printedPort("upstream-port")
         var text = ConfigurationText(upstream: .ipv4(port: port))
         text.listeners = ["edge": ["trusted_cidrs: [\"::1/128\"]"]]
         let proxy = try ProxyProcess(configuration: text.yaml, folder: folder)
         _ = try folder.write("\(proxy.address())\n", to: "address")
         _ = try folder.write("\(proxy.address(of: "edge"))\n", to: "outsider")
 
-        #expect(driver.waitForExit(seconds: 400) != nil)
+        #expect(driver.waitForExit(seconds: 1200) != nil)
         let data = try #require(FileManager.default.contents(atPath: resultFile), "\(driver.output.suffix(2000))")
         let verdicts = try JSONDecoder().decode([Verdict].self, from: data)
         let passed = verdicts.filter { $0.verdict == "ok" }.count

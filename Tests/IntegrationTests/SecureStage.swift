@@ -35,9 +35,9 @@ struct SecureStage {
     ) throws {
         upstream = try FakeUpstream(script: script)
         collector = try FakeCollector()
-        var inside = ConfigurationText(upstream: upstream.address)
-        inside.allowTime()
-        inner = passage == .http1 ? nil : try ProxyProcess(configuration: inside.yaml)
+        inner =
+            passage == .http1
+            ? nil : try ProxyProcess(configuration: ConfigurationText(upstream: upstream.address).yaml)
         let backend = try inner?.address() ?? upstream.address
         front =
             security == .plain
@@ -51,7 +51,6 @@ struct SecureStage {
         if security != .plain { text.upstreams["app"]?.append(try Self.yaml(tls ?? Self.lines(security))) }
         text.exporters = ["zipkin: { endpoint: \"\(collector.url("/api/v2/spans"))\", encoding: v2-json }"]
         configure(&text)
-        text.allowTime()
         proxy = try ProxyProcess(configuration: text.yaml)
     }
 

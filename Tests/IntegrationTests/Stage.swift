@@ -84,33 +84,22 @@ struct ConfigurationText {
         upstreams = ["app": ["endpoints: [\"\(upstream)\"]"]]
     }
 
-    /// A thread of the proxy, of an upstream or of the test may stand still for seconds, and these timeouts must not pass
-    /// meanwhile. What a test gives stays; `timeouts: {}` are the product's defaults, and so are those of upstreams with TLS.
-    private static func patient(_ options: [String]) -> [String] {
-        let text = options.joined(separator: "\n")
-        guard !text.contains("tls:"), !text.contains("timeouts: {}") else { return options }
-        let long = [("connect", "60s"), ("response", "60s"), ("pool_idle", "10m")].filter { !text.contains("\($0.0):") }
-            .map { "\($0): \($1)" }.joined(separator: ", ")
-        guard !long.isEmpty else { return options }
-        guard text.contains("timeouts: { ") else { return options + ["timeouts: { \(long) }"] }
-        return options.map { $0.replacing("timeouts: { ", with: "timeouts: { \(long), ") }
-    }
-
     var yaml: String {
         var lines = [
             "service: \(service)", "workers: \(workers)",
             "listeners:",
             "  - name: front", "    address: \"\(address)\"", "    direction: inbound",
         ]
-        lines += listener.map { "    " + $0 }
+        lines += Patience.ofListener(listener).map { "    " + $0 }
         lines += ["    routes:"] + routes.map { "      - " + $0 }
         for (name, options) in listeners.sorted(by: { $0.key < $1.key }) {
-            lines += ["  - name: \(name)", "    address: \"127.0.0.1:0\""] + options.map { "    " + $0 }
+            lines += ["  - name: \(name)", "    address: \"127.0.0.1:0\""]
+            lines += Patience.ofListener(options).map { "    " + $0 }
             lines += ["    routes:"] + routes.map { "      - " + $0 }
         }
         lines += ["upstreams:"]
         for (name, options) in upstreams.sorted(by: { $0.key < $1.key }) {
-            lines += ["  \(name):"] + Self.patient(options).map { "    " + $0 }
+            lines += ["  \(name):"] + Patience.ofUpstream(options).map { "    " + $0 }
         }
         lines += ["tracing:", "  sampling: \(sampling)"]
         if let mode { lines += ["  mode: \(mode)"] }
@@ -118,6 +107,24 @@ struct ConfigurationText {
         if !exporters.isEmpty { lines += ["  exporters:"] + exporters.map { "    - " + $0 } }
         lines += ["admin: { address: \"127.0.0.1:0\" }", "log: { level: info, format: text }", "shutdown: \(shutdown)"]
         return (lines + further).joined(separator: "\n") + "\n"
+    }
+}
+
+/// Timeouts that do not pass in a test because a thread of the proxy, of its peers or of the test stands still for some
+/// seconds. What a test gives stays; `timeouts: {}` are the product's defaults.
+private enum Patience {
+    static func ofListener(_ lines: [String]) -> [String] {
+        lengthened(lines, [("request_head", "60s"), ("tls_handshake", "60s")])
+    }
+
+    static func ofUpstream(_ lines: [String]) -> [String] {
+        lengthened(lines, [("connect", "60s"), ("response", "60s"), ("pool_idle", "10m")])
+    }
+
+    private static func lengthened(_ lines: [String], _ long: [(name: String, time: String)]) -> [String] {
+        let given = lines.first { $0.hasPrefix("timeouts:") } ?? "timeouts: { }"
+        let missing = long.filter { !given.contains(" \($0.name):") }.map { "\($0.name): \($0.time), " }
+        return lines.filter { $0 != given } + [given.replacing("{ ", with: "{ \(missing.joined())")]
     }
 }
 

@@ -87,16 +87,6 @@ enum TLSCaller {
 }
 
 extension ConfigurationText {
-    /// Times that callers and upstreams do not come to the end of, though they stand still for some seconds: where a test
-    /// has no times of its own.
-    mutating func allowTime() {
-        func hasTimes(_ lines: [String]) -> Bool { lines.contains { $0.hasPrefix("timeouts:") } }
-        if !hasTimes(listener) { listener.append("timeouts: { request_head: 60s, tls_handshake: 60s }") }
-        for (name, lines) in upstreams where !hasTimes(lines) {
-            upstreams[name] = lines + ["timeouts: { connect: 60s, response: 10m, pool_idle: 10m }"]
-        }
-    }
-
     /// The listener speaks TLS with this certificate, and what further lines of `tls` say.
     mutating func speakTLS(_ names: [String] = ["server-ecdsa"], _ lines: [String] = []) throws {
         let certificates = try names.map { try TestCertificates.pair($0).yaml }.joined(separator: ", ")
@@ -128,7 +118,6 @@ extension Stage {
         return try Stage(script: script) {
             $0.listener += secured.listener
             configure(&$0)
-            $0.allowTime()
         }
     }
 }

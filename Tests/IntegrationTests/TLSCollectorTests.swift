@@ -31,7 +31,6 @@ struct TLSCollectorTests {
             text.exporters = [
                 "\(exporter): { endpoint: \"\(url)\", flush_interval: 20ms, timeout: \(timeout), \(SecureStage.yaml(tls)) }"
             ]
-            text.allowTime()
             proxy = try ProxyProcess(configuration: text.yaml)
         }
 
@@ -149,7 +148,6 @@ struct TLSCollectorTests {
             "otlp: { endpoint: \"https://127.0.0.1:\(ports[0])\", flush_interval: 20ms, timeout: 60s, \(own) }",
             "zipkin: { endpoint: \"https://localhost:\(ports[1])/api/v2/spans\", flush_interval: 20ms, timeout: 60s, \(own) }",
         ]
-        text.allowTime()
         let proxy = try ProxyProcess(configuration: text.yaml)
         for _ in 0..<3 { #expect(try proxy.exchange(request()).status == 200) }
         let metrics = try proxy.metrics { $0["propagating_proxy_spans_exported_total"] == 12 }

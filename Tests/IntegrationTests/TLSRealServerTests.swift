@@ -56,7 +56,6 @@ struct TLSRealServerTests {
             "protocol: \(setup.upstreamProtocol)",
             SecureStage.yaml(try SecureStage.lines(setup.wantsCertificate ? .mutual : .tls13)),
         ]
-        text.allowTime()
         let proxy = try ProxyProcess(configuration: text.yaml)
         let facts = try proxy.get("/facts").body.text
         #expect(facts == "\(setup.spokenProtocol) \(setup.version) \(setup.wantsCertificate ? "SUCCESS" : "NONE")")

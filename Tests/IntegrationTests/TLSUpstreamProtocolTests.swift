@@ -15,15 +15,12 @@ struct TLSUpstreamProtocolTests {
 
         init(alpn: String, _ options: [String] = []) throws {
             upstream = try FakeUpstream()
-            var inside = ConfigurationText(upstream: upstream.address)
-            inside.allowTime()
-            inner = try ProxyProcess(configuration: inside.yaml)
+            inner = try ProxyProcess(configuration: ConfigurationText(upstream: upstream.address).yaml)
             port = try SocketAddress.reserved().port
             front = try TLSFront(for: inner.address(), ["--alpn", alpn, "--port", "\(port)"])
             var text = ConfigurationText(upstream: front.address)
             text.upstreams["app", default: []] +=
                 ["protocol: auto", SecureStage.yaml(try SecureStage.lines())] + options
-            text.allowTime()
             proxy = try ProxyProcess(configuration: text.yaml)
         }
 

@@ -170,7 +170,6 @@ struct TLSUpstreamTests {
         let port = try #require(server.output.firstMatch(of: #/port (\d+)/#).flatMap { UInt16($0.1) })
         var text = ConfigurationText(upstream: .ipv4(port: port))
         text.upstreams["app"]?.append(SecureStage.yaml(try SecureStage.lines()))
-        text.allowTime()
         let proxy = try ProxyProcess(configuration: text.yaml)
         for number in 1...3 {
             #expect(try proxy.exchange(request()).body.text == "\(number)")

@@ -147,7 +147,7 @@ private final class AdminStage {
             loop.run()
             server?.stop()
         }
-        running.wait(milliseconds: 10_000)
+        running.wait(milliseconds: 60_000)
         bell = try #require(started.bell.withLock { $0 })
     }
 

@@ -98,7 +98,7 @@ struct LoggingTests {
         log.limited(.info, key: "k", nil, never())
         log.warn("w")
         log.error("e", ["a": 1])
-        log.stop()
+        log.stop(milliseconds: 60_000)
         #expect(sink.lines.map { $0.dropFirst(25) } == ["WARN  w", "ERROR e a=1"])
     }
 
@@ -113,7 +113,7 @@ struct LoggingTests {
         log.limited(.warn, key: "connect failed", "connect failed again")
         log.limited(.warn, key: "connect failed")
         log.limited(.warn, key: "connect failed")
-        log.stop()
+        log.stop(milliseconds: 60_000)
         #expect(
             sink.lines.map { $0.dropFirst(25) } == [
                 "WARN  connect failed upstream=a", "WARN  other", "WARN  connect failed again suppressed=4",
@@ -138,12 +138,12 @@ struct LoggingTests {
         #expect(log.droppedCount == 1000 - 256)
         #expect(!log.flush(milliseconds: 20))
         gate.ring()
-        #expect(log.flush(milliseconds: 5000))
+        #expect(log.flush(milliseconds: 60_000))
         let lines = sink.lines
         #expect(lines.count == 1 + 256 + 1)
         #expect(lines[256].contains("\"number\":255"))
         #expect(lines[257].contains("\"message\":\"log lines dropped\",\"count\":744"))
-        log.stop()
+        log.stop(milliseconds: 60_000)
     }
 
     @Test("The queue is bounded in bytes too")
@@ -163,7 +163,7 @@ struct LoggingTests {
         for _ in 0..<256 { log.info(long) }
         #expect(log.droppedCount > 100)
         gate.ring()
-        log.stop(milliseconds: 5000)
+        log.stop(milliseconds: 60_000)
         #expect(sink.byteCount < 2 * LogQueue.byteLimit)
     }
 
@@ -177,7 +177,7 @@ struct LoggingTests {
             }
         }
         for thread in threads { thread.join() }
-        log.stop()
+        log.stop(milliseconds: 60_000)
         #expect(sink.lines.count == 200)
         #expect(Set(sink.lines.map { $0.dropFirst(25) }).count == 200)
     }

@@ -53,7 +53,7 @@ struct TLSFilesTests {
             try replace("key", by: "server-renewed.key")
         }
 
-        func run(seconds: Double = 10, until condition: () -> Bool) -> Bool {
+        func run(seconds: Double = 60, until condition: () -> Bool) -> Bool {
             let end = Clock.monotonicMicroseconds + UInt64(seconds * 1_000_000)
             while !condition() {
                 guard Clock.monotonicMicroseconds < end else { return false }

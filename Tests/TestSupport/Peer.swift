@@ -14,8 +14,8 @@ public final class Peer: @unchecked Sendable {
     private var buffer: [UInt8] = []
     private var start = 0
     private var scratch = [UInt8](repeating: 0, count: 1 << 16)
-    /// Seconds that one call may take as a whole.
-    public var timeout = 30.0
+    /// Seconds that one call may take as a whole: more than either end may stand still for.
+    public var timeout = 60.0
 
     init(adopting descriptor: Int32) {
         self.descriptor = Atomic(descriptor)

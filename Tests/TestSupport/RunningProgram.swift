@@ -52,15 +52,27 @@ public final class RunningProgram: Sendable {
     @discardableResult
     public func waitForOutput(seconds: Double = 30, _ holds: (String) -> Bool) -> Bool {
         guard text.wait(seconds: seconds, until: { holds($0) || !isRunning }) else { return false }
-        // What it printed just before its end is read a moment later.
-        if !holds(output) { drained.wait { $0 } }
+        // That it has ended may be known before its last words are read.
+        if !holds(output), !isRunning { drained.wait { $0 } }
         return holds(output)
+    }
+
+    /// The port that it prints as a line of its own, behind this word.
+    public func printedPort(_ word: String) throws -> UInt16 {
+        func number(in text: String) -> UInt16? {
+            let whole = text.prefix(upTo: text.lastIndex(of: "\n") ?? text.startIndex)
+            let line = whole.split(separator: "\n").first { $0.hasPrefix("\(word) ") }
+            return line.flatMap { UInt16($0.dropFirst(word.count + 1)) }
+        }
+        waitForOutput(seconds: 60) { number(in: $0) != nil }
+        guard let port = number(in: output) else { throw SocketError.timeout("no line '\(word) …' of \(output)") }
+        return port
     }
 
     /// The exit status, or minus the number of the signal that ended it; nil when it still runs after the time.
     public func waitForExit(seconds: Double = 30) -> Int32? {
         guard ended.wait(seconds: seconds, until: { $0 != nil }) else { return nil }
-        // A child of the program may hold the pipe open for longer; its words are not waited for without end.
+        // A child of the program may hold the pipe open for longer; its words are not waited for.
         drained.wait { $0 }
         return ended.current.map { $0 & 0x7f == 0 ? ($0 >> 8) & 0xff : -($0 & 0x7f) }
     }

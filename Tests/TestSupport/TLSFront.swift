@@ -31,11 +31,7 @@ public final class TLSFront: Sendable {
                 "-u", "-B", "\(Tool.repository)/Tests/IntegrationTests/Cases/tls_front.py", "--backend", "\(backend)",
                 "--certificate", pair.certificate, "--key", pair.key,
             ] + options)
-        program.waitForOutput { $0.contains("port ") && $0.contains("\n") }
-        guard let port = program.output.firstMatch(of: #/port (\d+)/#).flatMap({ UInt16($0.1) }) else {
-            throw SocketError.malformed("tls_front.py: \(program.output)")
-        }
-        address = .ipv4(port: port)
+        address = try .ipv4(port: program.printedPort("port"))
     }
 
     /// Of the handshakes that ended well, in order, once there are so many: what it printed before it answered may be read

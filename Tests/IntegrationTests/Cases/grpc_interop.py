@@ -39,7 +39,9 @@ UNLIMITED = [("grpc.max_receive_message_length", -1), ("grpc.max_send_message_le
 ADDED = ("x-b3-", "b3", "traceparent", "tracestate", "x-request-id", "x-forwarded-", "forwarded", "x-case-id")
 """What a proxy may add to a request's metadata; --may-add names more, for both directions."""
 MAY_ADD = []
-CASE_SECONDS = 30
+CASE_SECONDS = 120
+SOON_SECONDS = 40
+"""For what is instant, on a machine where any thread may stand still for a while; what must not be waited for takes a case's."""
 
 
 class SECURE:
@@ -223,7 +225,7 @@ async def serving(port, options=UNLIMITED):
             break
         except RuntimeError:
             # The one before may need a moment to let go of the port.
-            if attempt == 100:
+            if attempt == 600:
                 raise
             await asyncio.sleep(0.05)
     await server.start()
@@ -319,7 +321,7 @@ async def sent(*messages):
 async def by_server(server, number):
     """What the server saw of a call. Its handler may end a moment after the caller has all."""
     sight = server.sights[number]
-    await asyncio.wait_for(sight.ended.wait(), 10)
+    await asyncio.wait_for(sight.ended.wait(), SOON_SECONDS)
     return {"metadata": sight.metadata, "end": sight.end}
 
 
@@ -438,7 +440,7 @@ async def cancel_after_begin(server, target, port):
         call.cancel()
         with contextlib.suppress(asyncio.CancelledError):
             await call
-        await asyncio.wait_for(server.sights[number].ended.wait(), 10)
+        await asyncio.wait_for(server.sights[number].ended.wait(), SOON_SECONDS)
         return {"code": (await call.code()).name, "server": await by_server(server, number)}
 
 
@@ -449,7 +451,7 @@ async def cancel_after_first_response(server, target, port):
         await call.write(bytes(31_415))
         first = await call.read()
         call.cancel()
-        await asyncio.wait_for(server.sights[number].ended.wait(), 10)
+        await asyncio.wait_for(server.sights[number].ended.wait(), SOON_SECONDS)
         return {"code": (await call.code()).name, "first": digest(first), "server": await by_server(server, number)}
 
 
@@ -457,14 +459,19 @@ async def cancel_after_first_response(server, target, port):
 async def deadline_on_sleeping_server(server, target, port):
     """The server knows the deadline and learns at it that nobody waits any longer."""
     async with Caller(target) as caller:
-        begin = time.monotonic()
-        call, number = caller.start("Sleep", b"zzz", timeout=0.5)
-        seen = await answered(call, details=False)
-        sight = server.sights[number]
-        await asyncio.wait_for(sight.ended.wait(), 10)
+        # Until the call reaches the server before its deadline.
+        for seconds in (0.5, 5, 20):
+            begin = time.monotonic()
+            call, number = caller.start("Sleep", b"zzz", timeout=seconds)
+            seen = await answered(call, details=False)
+            sight = server.sights[number]
+            if sight.deadline:
+                break
+        await asyncio.wait_for(sight.ended.wait(), SOON_SECONDS)
         took = time.monotonic() - begin
-        known = sight.deadline is not None and 0 < sight.deadline < 0.6
-        return {"code": seen["code"], "known": known, "soon": 0.4 < took < 5, "server": await by_server(server, number)}
+        known = sight.deadline is not None and 0 < sight.deadline < seconds + 0.1
+        soon = seconds - 0.1 < took < CASE_SECONDS
+        return {"code": seen["code"], "known": known, "soon": soon, "server": await by_server(server, number)}
 
 
 @case(**OK, messages=[digest(b"m")])
@@ -621,19 +628,22 @@ async def thousand_calls_on_one_connection(server, target, port):
         return {"codes": collections.Counter(end["code"] for end in ends), "right": right}
 
 
-@case(options=[*UNLIMITED, ("grpc.max_connection_age_ms", 300), ("grpc.max_connection_age_grace_ms", 5_000)], codes=["OK"], enough=True)
+@case(options=[*UNLIMITED, ("grpc.max_connection_age_ms", 300), ("grpc.max_connection_age_grace_ms", 60_000)], codes=["OK"])
 async def goaway_mid_load(server, target, port):
     """The server sends every connection away after 0.3 s; no call fails."""
     end = time.monotonic() + 2.5
     codes = collections.Counter()
 
+    def goes_on():
+        return time.monotonic() < end or sum(codes.values()) <= 100 or len(server.peers) <= 2
+
     async def calls(caller):
-        while time.monotonic() < end:
+        while goes_on():
             codes[(await answered(caller.start("Echo", b"x")[0]))["code"]] += 1
             await asyncio.sleep(0.002)
 
     async def streams(caller):
-        while time.monotonic() < end:
+        while goes_on():
             call, _ = caller.start("Talk")
             for _ in range(10):
                 with contextlib.suppress(grpc.aio.AioRpcError, asyncio.InvalidStateError):
@@ -645,8 +655,7 @@ async def goaway_mid_load(server, target, port):
 
     async with Caller(target) as caller:
         await asyncio.gather(*(calls(caller) for _ in range(8)), *(streams(caller) for _ in range(4)))
-    enough = sum(codes.values()) > 100 and len(server.peers) > 2
-    return {"codes": sorted(codes), "enough": enough or f"{codes} {len(server.peers)}"}
+    return {"codes": sorted(codes)}
 
 
 class Child:
@@ -676,7 +685,7 @@ async def upstream_restart(server, target, port):
             before = await answered(caller.start("Echo", b"x", wait_for_ready=True)[0])
         away = [(await answered(caller.start("Echo", b"x")[0]))["code"] for _ in range(3)]
         async with Child(port):
-            deadline = time.monotonic() + 10
+            deadline = time.monotonic() + SOON_SECONDS
             while (after := await answered(caller.start("Echo", b"x", wait_for_ready=True)[0]))["code"] != "OK":
                 if time.monotonic() > deadline:
                     break
@@ -754,7 +763,7 @@ def proxy_address(text):
     if not text.startswith("@"):
         return text
     file = pathlib.Path(text[1:])
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + 120
     while not (file.exists() and file.read_text().endswith("\n")):
         if time.monotonic() > deadline:
             sys.exit(f"{file} does not name the proxy's address")

@@ -24,9 +24,11 @@ struct EndpointPoolTests {
             let address = try #require(SocketAddress(unixPath: "\(folder.path)/s"))
             let opened = try Listening.open(address, count: 1)
             listener = try #require(opened.first)
+            var settings = Configuration.UpstreamSettings()
+            settings.poolIdleMilliseconds = 3_600_000  // however long the test stands still between two lines
             pool = EndpointPool(
-                address, id: EndpointID(number: 1), record: nil, judge: nil, settings: Configuration.UpstreamSettings(),
-                capacity: UpstreamCapacity(Configuration.UpstreamSettings()),
+                address, id: EndpointID(number: 1), record: nil, judge: nil, settings: settings,
+                capacity: UpstreamCapacity(settings),
                 supplies: SessionSupplies(buffers: BufferPool(limit: 8)), on: loop)
         }
 
