@@ -283,7 +283,7 @@ struct CanaryTests {
     func commandLineMasked() throws {
         let proxy = try ProxyProcess([
             "--listen", "127.0.0.1:0", "--upstream", "http://127.0.0.1:9", "--admin", "127.0.0.1:0",
-            "--zipkin=http://127.0.0.1:9?\(canary)", "--otlp", "http://127.0.0.1:9/?\(canary)#",
+            "--zipkin=http://127.0.0.1:9?\(canary)", "--otlp", "http://127.0.0.1:9/?\(canary)",
         ])
         #expect(proxy.program.waitForOutput { $0.contains("started") }, "\(proxy.log)")
         expectNoCanary(["command line": proxy.program.visibleArguments, "log": proxy.log])
