@@ -5,7 +5,8 @@ import CSystem
 ///
 /// Moving a deadline further away, as every request does, only stores a number: the entry stays
 /// in the slot it was filed in and is filed anew when that slot comes up. A deadline fires in
-/// the first tick at or after it, so up to 300 ms late and never early.
+/// the first tick at or after it, so up to 300 ms late and never early. The time is that of the last turn:
+/// a pass that stands still shortens the deadlines it sets afterwards by as long.
 ///
 /// What is ready is served before a deadline is told, and may move it: after a stall the answer that
 /// came in time lies beside the deadline that has passed. Thousands that are due at once, as after an
